@@ -1,0 +1,43 @@
+// Generated from docs/system_contracts.yml by `npm run contracts`. Do not edit.
+
+/** stream: never XADD MAXLEN; partition n of several is stream:market_data:{n} */
+export const streamMarketDataKey = 'stream:market_data';
+
+/** stream */
+export const dlqStreamMarketDataKey = 'dlq:stream:market_data';
+
+/** stream: capped at about 10000 entries */
+export const streamSystemEventsKey = 'stream:system_events';
+
+/** pubsub */
+export const channelSystemEventsKey = 'channel:system_events';
+
+/** pubsub */
+export const controlSubscriptionsKey = (marketId: string): string => `control:${marketId}:subscriptions`;
+
+/** set: wanted channel:symbol members; survives restarts */
+export const subscriptionsKey = (marketId: string): string => `subscriptions:${marketId}`;
+
+/** set: tradable symbols as the janitor last saw them; what a subscription is checked against */
+export const symbolsKey = (marketId: string): string => `symbols:${marketId}`;
+
+/** hash: latest ticker fields plus exchange_ts, received_ts and feed_status */
+export const tickerKey = (marketId: string, symbol: string): string => `ticker:${marketId}:${symbol}`;
+
+/** hash: symbol → last published seq, written in the script that publishes; a restarted receiver finds its gap by it */
+export const feedSeqKey = (marketId: string): string => `feed:seq:${marketId}`;
+
+/** string: bare state name */
+export const systemStateKey = (exchange: string): string => `system:state:${exchange}`;
+
+/** hash: ver, epoch, at, by, reason */
+export const systemStateMetaKey = (exchange: string): string => `system:state:${exchange}:meta`;
+
+/** string: the aggregate */
+export const systemStateSimpleKey = 'system:state:simple';
+
+/** string: JSON liveness, version, build; TTL 10 s */
+export const heartbeatKey = (service: string, instance: string): string => `heartbeat:${service}:${instance}`;
+
+/** string: lease of an instance number; host, pid and token of its holder */
+export const slotKey = (service: string, instance: string): string => `slot:${service}:${instance}`;

@@ -1,0 +1,140 @@
+// Generated from docs/system_contracts.yml by `npm run contracts`. Do not edit.
+
+import { z } from 'zod';
+
+/** The taker's side. */
+export const sideValues = ["buy","sell"] as const;
+export type Side = (typeof sideValues)[number];
+
+export const resolutionValues = ["1s","1m","3m","5m","10m","15m","30m","1h","2h","3h","4h","6h","8h","12h","1d","3d","1w"] as const;
+export type Resolution = (typeof resolutionValues)[number];
+
+export const channelValues = ["trade","ticker","ohlc"] as const;
+export type Channel = (typeof channelValues)[number];
+
+export const systemStateValues = ["BOOTSTRAPPING","RECONCILING","HEALTHY","LOCKED","AUDITING"] as const;
+export type SystemState = (typeof systemStateValues)[number];
+
+/** One public trade, or one taker order's run of trades at one price (aggregates). */
+export const tradeSchema = z.strictObject({
+  v: z.literal(1),
+  type: z.literal("trade"),
+  market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts)."),
+  symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept."),
+  exchange_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  received_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  trade_id: z.string().regex(new RegExp("^[\\x21-\\x7e]{1,64}$")),
+  seq: z.number().int().gte(0).lte(9007199254740991).nullable().describe("Deribit trade_seq, Binance spot trade id, first trade id of a USD-M aggregate; null where the venue has none"),
+  seq_last: z.number().int().gte(0).lte(9007199254740991).describe("Aggregates: last trade id of the run").optional(),
+  price: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  amount: z.string().regex(new RegExp("^(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(61).describe("Unsigned decimal without exponent, in the unit that the instrument row states."),
+  side: z.enum(["buy","sell"]).describe("The taker's side."),
+  mark_price: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Signed decimal without exponent. Combos may have negative or zero prices.").optional(),
+  index_price: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Signed decimal without exponent. Combos may have negative or zero prices.").optional(),
+  iv: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Implied volatility in percent (options)").optional(),
+  liquidation: z.enum(["maker","taker","both"]).optional(),
+  block_trade_id: z.string().regex(new RegExp("^[\\x21-\\x7e]{1,64}$")).optional(),
+  combo_id: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept.").optional(),
+});
+export type Trade = z.infer<typeof tradeSchema>;
+
+/** The latest known state of an instrument. Core fields are always there and null where the venue gives no quote or does not publish the field; option fields only on options. */
+export const tickerSchema = z.strictObject({
+  v: z.literal(1),
+  type: z.literal("ticker"),
+  market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts)."),
+  symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept."),
+  exchange_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Where the venue sends no time (Binance spot bookTicker) the receive time"),
+  received_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  best_bid_price: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  best_bid_amount: z.string().regex(new RegExp("^(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(61).nullable().describe("Unsigned decimal without exponent, in the unit that the instrument row states."),
+  best_ask_price: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  best_ask_amount: z.string().regex(new RegExp("^(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(61).nullable().describe("Unsigned decimal without exponent, in the unit that the instrument row states."),
+  last_price: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  mark_price: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  index_price: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  open_interest: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  funding_rate: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Fraction per funding interval of the venue (Deribit: funding_8h)"),
+  volume_24h: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Rolling 24 h volume in base currency"),
+  underlying_price: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices.").optional(),
+  bid_iv: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("percent").optional(),
+  ask_iv: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("percent").optional(),
+  mark_iv: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("percent").optional(),
+  delta: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices.").optional(),
+  gamma: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices.").optional(),
+  vega: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices.").optional(),
+  theta: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices.").optional(),
+  rho: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).nullable().describe("Signed decimal without exponent. Combos may have negative or zero prices.").optional(),
+});
+export type Ticker = z.infer<typeof tickerSchema>;
+
+/** One candle. A final candle is never overwritten by a provisional one. */
+export const ohlcSchema = z.strictObject({
+  v: z.literal(1),
+  type: z.literal("ohlc"),
+  market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts)."),
+  symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept."),
+  exchange_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Where the venue sends no event time (Deribit) the receive time"),
+  received_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  resolution: z.enum(["1s","1m","3m","5m","10m","15m","30m","1h","2h","3h","4h","6h","8h","12h","1d","3d","1w"]),
+  open_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  open: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  high: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  low: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  close: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Signed decimal without exponent. Combos may have negative or zero prices."),
+  volume: z.string().regex(new RegExp("^(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(61).describe("base currency"),
+  quote_volume: z.string().regex(new RegExp("^(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(61).nullable().describe("Unsigned decimal without exponent, in the unit that the instrument row states."),
+  trade_count: z.number().int().gte(0).nullable(),
+  closed: z.boolean(),
+  source: z.enum(["stream","rest","trades"]),
+});
+export type Ohlc = z.infer<typeof ohlcSchema>;
+
+/** In-band news of the feed itself, in order with the data it is about. */
+export const feedStatusSchema = z.strictObject({
+  v: z.literal(1),
+  type: z.literal("feed_status"),
+  market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts)."),
+  symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).nullable().describe("null means the whole market"),
+  exchange_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("The last time the exchange told, or our own"),
+  received_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  status: z.enum(["connected","disconnected","stale","fresh","gap"]),
+  from_seq: z.number().int().gte(0).lte(9007199254740991).describe("gap: first missing seq").optional(),
+  to_seq: z.number().int().gte(0).lte(9007199254740991).describe("gap: last missing seq").optional(),
+  reason: z.string().max(512),
+});
+export type FeedStatus = z.infer<typeof feedStatusSchema>;
+
+/** What users publish on control:<market_id>:subscriptions. */
+export const subscriptionCommandSchema = z.strictObject({
+  action: z.enum(["subscribe","unsubscribe"]),
+  symbols: z.array(z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept.")).min(1).max(1000),
+  channels: z.array(z.enum(["trade","ticker","ohlc"])).min(1).max(3),
+  request_id: z.string().max(128).optional(),
+});
+export type SubscriptionCommand = z.infer<typeof subscriptionCommandSchema>;
+
+/** What goes out on channel:system_events and, durably, to stream:system_events. */
+export const systemEventSchema = z.strictObject({
+  event_id: z.string().max(128),
+  type: z.enum(["subscription.accepted","subscription.rejected","subscription.removed","subscription.invalid","feed.connected","feed.disconnected","feed.stale","feed.fresh","feed.gap","feed.overflow","feed.malformed","feed.platform","dlq.entry","instrument.unknown","state.changed","service.started","service.stopped"]),
+  severity: z.enum(["info","warning","error","critical"]),
+  market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts).").optional(),
+  symbol: z.string().max(96).optional(),
+  ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  data: z.record(z.string(), z.unknown()),
+});
+export type SystemEvent = z.infer<typeof systemEventSchema>;
+
+/** One dead letter in dlq:stream:market_data. Every value is a string, as Redis keeps it. */
+export const dlqEntrySchema = z.strictObject({
+  payload: z.string().describe("as received"),
+  error: z.string().describe("One line that names the field and the value"),
+  error_class: z.enum(["not_json","schema","range","conflict","database","poison"]),
+  source_id: z.string().describe("id of the entry in stream:market_data"),
+  group: z.string(),
+  consumer: z.string(),
+  deliveries: z.string(),
+  failed_at: z.string().describe("microseconds since the epoch"),
+});
+export type DlqEntry = z.infer<typeof dlqEntrySchema>;
