@@ -1,0 +1,48 @@
+// The state of each exchange: one compare-and-set script holds the legal edges, the fencing epoch, the version and the
+// aggregate. Missing, unreadable or unknown state counts as LOCKED.
+import type { Redis } from 'ioredis';
+import { systemStateKey, systemStateMetaKey, systemStateSimpleKey, systemStateValues, type SystemState } from '../contracts/index.ts';
+import { loadScript, runScript } from './script.ts';
+
+const cas = loadScript('state_cas');
+
+export interface StateChange {
+  exchange: string;
+  /** The state the caller believes in: null none yet, '*' whatever it is. */
+  expected: SystemState | null | '*';
+  to: SystemState;
+  /** Fencing token of the caller; a lower one than the last writer's is refused. */
+  epoch: number;
+  atMicros: number;
+  by: string;
+  reason: string;
+}
+
+export type StateOutcome =
+  | { ok: true; from: SystemState | null; to: SystemState; ver: number; epoch: number }
+  | { ok: false; why: 'FENCED' | 'STALE' | 'ILLEGAL'; actual: SystemState | null; ver: number; epoch: number };
+
+/** Moves one exchange's state and the aggregate over `exchanges` in one script; works when Redis is full. */
+export async function changeState(redis: Redis, change: StateChange, exchanges: readonly string[]): Promise<StateOutcome> {
+  const keys = [systemStateKey(change.exchange), systemStateMetaKey(change.exchange), systemStateSimpleKey, ...exchanges.map(systemStateKey)];
+  const args = [change.expected ?? '', change.to, change.epoch, change.atMicros, change.by, change.reason];
+  const reply = (await runScript(redis, cas, keys, args)) as [number, string, string, number, number];
+  const [ok, second, third, ver, epoch] = reply;
+  if (ok === 1) return { ok: true, from: asState(second), to: change.to, ver, epoch };
+  return { ok: false, why: second as 'FENCED' | 'STALE' | 'ILLEGAL', actual: asState(third), ver, epoch };
+}
+
+/** The state as readers must see it: LOCKED when it is missing or not one of the five words. */
+export async function readState(redis: Redis, exchange: string): Promise<SystemState> {
+  return asState(await redis.get(systemStateKey(exchange))) ?? 'LOCKED';
+}
+
+/** The raw state for display: null when there is none yet. */
+export async function peekState(redis: Redis, exchange: string): Promise<{ state: string | null; meta: Record<string, string> }> {
+  const [state, meta] = await Promise.all([redis.get(systemStateKey(exchange)), redis.hgetall(systemStateMetaKey(exchange))]);
+  return { state, meta };
+}
+
+function asState(text: string | null): SystemState | null {
+  return systemStateValues.find((state) => state === text) ?? null;
+}

@@ -1,0 +1,215 @@
+// The only reader of process.env: parses it once, at the door, into a frozen Config. A typo, an unknown market or a bad URL
+// stops the start with one line that names the variable and the value. `.env.example` lists all of them (a test compares).
+import { readFileSync } from 'node:fs';
+import { channelValues, resolutionValues, type Channel, type Resolution } from '../contracts/index.ts';
+import { UsageError } from '../core/errors.ts';
+import { closestName } from '../core/spelling.ts';
+import { VARIABLES, type VariableName } from './variables.ts';
+
+export interface MarketConfig {
+  readonly marketId: string;
+  readonly exchange: string;
+  readonly wsUrl: string;
+  readonly restUrl: string;
+  readonly symbols: readonly string[];
+}
+
+export interface Config {
+  readonly databaseUrl: string;
+  readonly redisUrl: string;
+  readonly streamRedisUrl: string;
+  readonly exchangeMode: 'live' | 'sim';
+  readonly markets: readonly MarketConfig[];
+  readonly channels: readonly Channel[];
+  readonly resolutions: readonly Resolution[];
+  readonly tickerIntervalMs: number;
+  readonly tickerSampleMs: number;
+  readonly claimIdleMs: number;
+  readonly batchMaxRows: number;
+  readonly bufferMessages: number;
+  readonly unlockPolicy: 'manual' | 'auto';
+  readonly instanceId: string | null;
+  readonly logLevel: string;
+  /** port null: no server (one-shot tools). */
+  readonly metrics: { readonly port: number | null; readonly host: string };
+  readonly simulator: {
+    readonly host: string;
+    readonly port: number;
+    readonly seed: number;
+    readonly ledger: string | null;
+    readonly replay: string | null;
+    readonly speed: number;
+    readonly rate: number;
+  };
+  /** Values that no log line may hold. */
+  readonly secrets: readonly string[];
+}
+
+/** What the configuration must know of a market; the registry of exchanges supplies it. */
+export interface KnownMarket {
+  readonly exchange: string;
+  readonly wsUrl: string;
+  readonly restUrl: string;
+  readonly defaultSymbols: readonly string[];
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+const MARKET_SUFFIXES = ['_SYMBOLS', '_WS_URL', '_REST_URL'] as const;
+
+/** Reads the environment (and `*_FILE` files). Throws UsageError with one line on anything that is not right. */
+export function loadConfig(known: Readonly<Record<string, KnownMarket>>, env: Env = process.env): Config {
+  refuseUnknownNames(known, env);
+  const read = reader(env);
+  const mode = oneOf('EXCHANGE_MODE', read('EXCHANGE_MODE'), ['live', 'sim'] as const);
+  const executorMode = oneOf('EXECUTOR_MODE', read('EXECUTOR_MODE'), ['observe', 'paper', 'test', 'live'] as const);
+  const simUrl = url('SIM_URL', read('SIM_URL'), ['http:', 'https:']);
+  const redisUrl = url('REDIS_URL', read('REDIS_URL'), ['redis:', 'rediss:']);
+  const databaseUrl = url('DATABASE_URL', read('DATABASE_URL'), ['postgres:', 'postgresql:']);
+  const streamRedisUrl = read('STREAM_REDIS_URL') === '' ? redisUrl : url('STREAM_REDIS_URL', read('STREAM_REDIS_URL'), ['redis:', 'rediss:']);
+  const unlock = read('UNLOCK_POLICY') || (executorMode === 'test' || executorMode === 'live' ? 'manual' : 'auto');
+  return deepFreeze({
+    databaseUrl,
+    redisUrl,
+    streamRedisUrl,
+    exchangeMode: mode,
+    markets: list(read('MARKETS')).map((id) => marketConfig(id, known, env, mode === 'sim' ? simUrl : null)),
+    channels: list(read('CHANNELS')).map((name) => oneOf('CHANNELS', name, channelValues)),
+    resolutions: list(read('OHLC_RESOLUTIONS')).map((name) => oneOf('OHLC_RESOLUTIONS', name, resolutionValues)),
+    tickerIntervalMs: whole('TICKER_INTERVAL_MS', read('TICKER_INTERVAL_MS'), 0, 60_000),
+    tickerSampleMs: whole('TICKER_SAMPLE_MS', read('TICKER_SAMPLE_MS'), 0, 3_600_000),
+    claimIdleMs: whole('CLAIM_IDLE_MS', read('CLAIM_IDLE_MS'), 100, 3_600_000),
+    batchMaxRows: whole('BATCH_MAX_ROWS', read('BATCH_MAX_ROWS'), 1, 50_000),
+    bufferMessages: whole('RECEIVER_BUFFER_MESSAGES', read('RECEIVER_BUFFER_MESSAGES'), 100, 10_000_000),
+    unlockPolicy: oneOf('UNLOCK_POLICY', unlock, ['manual', 'auto'] as const),
+    instanceId: instanceId(read('INSTANCE_ID')),
+    logLevel: oneOf('LOG_LEVEL', read('LOG_LEVEL'), ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
+    metrics: { port: whole('METRICS_PORT', read('METRICS_PORT'), 0, 65_535), host: read('METRICS_HOST') },
+    simulator: {
+      host: read('SIM_HOST'),
+      port: whole('SIM_PORT', read('SIM_PORT'), 0, 65_535),
+      seed: whole('SIM_SEED', read('SIM_SEED'), 0, 2 ** 32 - 1),
+      ledger: read('SIM_LEDGER') || null,
+      replay: read('SIM_REPLAY') || null,
+      speed: positive('SIM_SPEED', read('SIM_SPEED')),
+      rate: positive('SIM_RATE', read('SIM_RATE')),
+    },
+    secrets: [databaseUrl, redisUrl, streamRedisUrl].map((text) => decodeURIComponent(new URL(text).password)).filter((p) => p !== ''),
+  } satisfies Config);
+}
+
+/** A variable's value: from `NAME_FILE` when that is set, else `NAME`, else its default. */
+function reader(env: Env): (name: VariableName) => string {
+  return (name) => {
+    const file = env[`${name}_FILE`];
+    if (file === undefined || file === '') return env[name]?.trim() || VARIABLES[name].default;
+    if (env[name] !== undefined && env[name] !== '') throw new UsageError(`${name} and ${name}_FILE are both set: keep one`);
+    try {
+      return readFileSync(file, 'utf8').trim();
+    } catch (error) {
+      throw new UsageError(`${name}_FILE: cannot read ${file}`, { cause: error });
+    }
+  };
+}
+
+function marketConfig(id: string, known: Readonly<Record<string, KnownMarket>>, env: Env, simUrl: string | null): MarketConfig {
+  const market = Object.hasOwn(known, id) ? known[id] : undefined;
+  if (market === undefined) throw new UsageError(`MARKETS: unknown market ${id}; known: ${Object.keys(known).join(', ')}`);
+  const name = id.toUpperCase();
+  const base = (suffix: '_WS_URL' | '_REST_URL', real: string, protocols: string[]): string => {
+    const given = env[name + suffix]?.trim();
+    if (given !== undefined && given !== '') return insecureOnlyNearby(name + suffix, url(name + suffix, given, protocols));
+    return simUrl === null ? real : simulated(simUrl, id, real);
+  };
+  const symbols = env[`${name}_SYMBOLS`];
+  return {
+    marketId: id,
+    exchange: market.exchange,
+    wsUrl: base('_WS_URL', market.wsUrl, ['ws:', 'wss:']),
+    restUrl: base('_REST_URL', market.restUrl, ['http:', 'https:']),
+    symbols: symbols === undefined ? market.defaultSymbols : list(symbols),
+  };
+}
+
+/** The simulator serves each market below its id, with the path of the real base. */
+function simulated(simUrl: string, marketId: string, real: string): string {
+  const sim = new URL(simUrl);
+  const target = new URL(real);
+  const scheme = target.protocol.startsWith('ws') ? sim.protocol.replace('http', 'ws') : sim.protocol;
+  return `${scheme}//${sim.host}/${marketId}${target.pathname === '/' ? '' : target.pathname}`;
+}
+
+function refuseUnknownNames(known: Readonly<Record<string, KnownMarket>>, env: Env): void {
+  const marketNames = Object.keys(known).flatMap((id) => MARKET_SUFFIXES.map((suffix) => id.toUpperCase() + suffix));
+  const names = [...Object.keys(VARIABLES), ...marketNames];
+  for (const name of Object.keys(env)) {
+    const bare = name.endsWith('_FILE') ? name.slice(0, -5) : name;
+    if (names.includes(bare)) continue;
+    const suffix = MARKET_SUFFIXES.find((s) => name.endsWith(s));
+    const meant = closestName(name, names);
+    if (suffix === '_SYMBOLS' || (suffix !== undefined && meant !== null)) {
+      const market = name.slice(0, -suffix.length).toLowerCase();
+      throw new UsageError(`${name}: unknown market ${market}; known: ${Object.keys(known).join(', ')}`);
+    }
+    if (meant !== null) throw new UsageError(`${name}: unknown variable, did you mean ${meant}?`);
+  }
+}
+
+function list(text: string): string[] {
+  return [...new Set(text.split(',').map((item) => item.trim()).filter((item) => item !== ''))];
+}
+
+function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found === undefined) throw new UsageError(`${name}: ${JSON.stringify(value)} is not one of ${allowed.join(', ')}`);
+  return found;
+}
+
+function whole(name: string, value: string, min: number, max: number): number {
+  const number = Number(value);
+  if (!/^\d+$/.test(value) || number < min || number > max) {
+    throw new UsageError(`${name}: ${JSON.stringify(value)} is not a whole number from ${min} to ${max}`);
+  }
+  return number;
+}
+
+function positive(name: string, value: string): number {
+  const number = Number(value);
+  if (!/^\d+(\.\d+)?$/.test(value) || number <= 0) throw new UsageError(`${name}: ${JSON.stringify(value)} is not a positive number`);
+  return number;
+}
+
+function instanceId(value: string): string | null {
+  if (value !== '' && !/^[A-Za-z0-9_.-]{1,40}$/.test(value)) {
+    throw new UsageError(`INSTANCE_ID: ${JSON.stringify(value)} may hold letters, digits, _ . - only (at most 40)`);
+  }
+  return value === '' ? null : value;
+}
+
+function url(name: string, value: string, protocols: readonly string[]): string {
+  const parsed = URL.canParse(value) ? new URL(value) : null;
+  if (parsed === null || !protocols.includes(parsed.protocol) || parsed.hostname === '') {
+    // The value may hold a password: name the scheme and host at most.
+    throw new UsageError(`${name}: ${JSON.stringify(withoutPassword(value))} is not a ${protocols.map((p) => `${p}//`).join(' or ')} URL`);
+  }
+  return value.replace(/\/+$/, '');
+}
+
+function withoutPassword(value: string): string {
+  return value.replace(/\/\/[^@/]*@/, '//***@');
+}
+
+/** Plain ws:// and http:// are for loopback and for Compose's one-word host names. */
+function insecureOnlyNearby(name: string, value: string): string {
+  const { protocol, hostname } = new URL(value);
+  const nearby = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|[a-z0-9_-]+)$/i.test(hostname);
+  if ((protocol === 'ws:' || protocol === 'http:') && !nearby) {
+    throw new UsageError(`${name}: ${protocol}// is accepted for loopback and the Compose network only, not for ${hostname}`);
+  }
+  return value;
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const child of Object.values(value)) if (typeof child === 'object' && child !== null) deepFreeze(child as object);
+  return Object.freeze(value);
+}

@@ -1,0 +1,40 @@
+// One logger: pino JSON on stdout. Secrets are removed twice, by key and by value.
+import { pino, type Logger } from 'pino';
+
+export type { Logger } from 'pino';
+
+const SECRET_KEYS = ['password', 'secret', 'client_secret', 'access_token', 'refresh_token', 'authorization', 'apiKey', 'api_key'];
+
+/**
+ * A logger whose lines never hold one of `secrets` (nor its URL-encoded or base64 form), whatever object they came in.
+ * Errors are written as type, message, code and stack: never with the request or the configuration they carry.
+ */
+export function createLogger(options: { service: string; level: string; secrets?: readonly string[] }): Logger {
+  const needles = (options.secrets ?? [])
+    .filter((secret) => secret.length >= 4)
+    .flatMap((secret) => [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]);
+  const target = pino.destination({ dest: 1, sync: true });
+  const sink = {
+    write(line: string): void {
+      target.write(needles.reduce((text, needle) => text.replaceAll(needle, '[redacted]'), line));
+    },
+  };
+  return pino(
+    {
+      level: options.level,
+      base: { service: options.service },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
+      serializers: { err: serializeError, error: serializeError },
+    },
+    sink,
+  );
+}
+
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { name, message, stack } = error;
+  const code = (error as { code?: unknown }).code;
+  return { name, message, stack, ...(code === undefined ? {} : { code }), ...(error.cause === undefined ? {} : { cause: serializeError(error.cause) }) };
+}
