@@ -27,7 +27,7 @@ export async function joinFleet(ctx: ServiceContext, redis: Redis, describe: () 
     const state = { pid: process.pid, host: hostname(), started_at: startedAt, at: ctx.clock.nowMicros(), ...describe() };
     await runScript(redis, heartbeatScript, [heartbeatKey(ctx.service, instance)], [JSON.stringify(state), TTL_MS]);
     if (ctx.config.instanceId !== null) return;
-    const owner = await runScript(redis, leaseScript, [slotKey(ctx.service, instance)], [holder, holder, TTL_MS, '']);
+    const owner = await runScript(redis, leaseScript, [slotKey(ctx.service, instance)], [holder, TTL_MS, '']);
     // Two processes under one consumer name would steal each other's pending entries.
     if (owner !== holder) ctx.fail(new Error(`instance slot ${ctx.service}:${instance} was lost to ${String(owner)}`));
   };
@@ -37,7 +37,8 @@ export async function joinFleet(ctx: ServiceContext, redis: Redis, describe: () 
   }, RENEW_MS);
   ctx.scope.own(timer, async (t) => {
     clearInterval(t);
-    await redis.del(heartbeatKey(ctx.service, instance), ...(ctx.config.instanceId === null ? [slotKey(ctx.service, instance)] : [])).catch(() => 0);
+    const key = slotKey(ctx.service, instance);
+    await Promise.all([redis.del(heartbeatKey(ctx.service, instance)), runScript(redis, leaseScript, [key], [holder, 0, ''])]).catch(() => []);
   });
   return instance;
 }
@@ -45,7 +46,7 @@ export async function joinFleet(ctx: ServiceContext, redis: Redis, describe: () 
 async function firstFreeSlot(redis: Redis, service: string, holder: string): Promise<string> {
   for (let slot = 1; slot <= MAX_SLOTS; slot++) {
     const key = slotKey(service, String(slot));
-    const lease = (over: string): Promise<unknown> => runScript(redis, leaseScript, [key], [holder, holder, TTL_MS, over]);
+    const lease = (over: string): Promise<unknown> => runScript(redis, leaseScript, [key], [holder, TTL_MS, over]);
     const owner = String(await lease(''));
     if (owner === holder) return String(slot);
     if (isDeadHere(owner) && (await lease(owner)) === holder) return String(slot);

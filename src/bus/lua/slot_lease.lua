@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
--- Takes or renews one instance slot.
--- KEYS 1 slot:<service>:<instance>   ARGV 1 token  2 holder (host:pid:token)  3 ttl ms  4 holder to take over ('' none)
--- Reply: the holder after the call; ours when it equals ARGV[2].
+-- Takes, renews or (ttl 0) gives back one instance slot.
+-- KEYS 1 slot:<service>:<instance>   ARGV 1 holder (host:pid:token)  2 ttl ms  3 holder to take over ('' none)
+-- Reply: the holder after the call; the slot is ours when it equals ARGV[1].
 local holder = redis.call('GET', KEYS[1])
-if not holder or holder == ARGV[2] or (ARGV[4] ~= '' and holder == ARGV[4]) then
-  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  return ARGV[2]
+if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then return holder end
+if ARGV[2] == '0' then
+  redis.call('DEL', KEYS[1])
+  return ''
 end
-return holder
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
