@@ -127,7 +127,7 @@ function marketConfig(id: string, known: Readonly<Record<string, KnownMarket>>, 
     exchange: market.exchange,
     wsUrl: base('_WS_URL', market.wsUrl, ['ws:', 'wss:']),
     restUrl: base('_REST_URL', market.restUrl, ['http:', 'https:']),
-    symbols: symbols === undefined ? market.defaultSymbols : list(symbols),
+    symbols: symbols === undefined || symbols.trim() === '' ? market.defaultSymbols : list(symbols),
   };
 }
 
