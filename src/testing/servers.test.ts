@@ -62,15 +62,15 @@ describe('local PostgreSQL', () => {
 
 describe.skipIf(!redisServerInstalled())('local Redis', () => {
   it('refuses writes when it is full instead of forgetting', async () => {
-    const { url, drop } = await freshRedis({ maxmemory: '2mb' });
-    const redis = new Redis(url);
+    const server = await freshRedis({ maxmemory: '2mb' });
+    const redis = new Redis(server.url);
     const fill = async (): Promise<void> => {
       for (let i = 0; ; i++) await redis.set(`k${i}`, 'x'.repeat(10_000));
     };
     await expect(fill()).rejects.toThrow('OOM');
     expect(await redis.get('k0')).toHaveLength(10_000);
     redis.disconnect();
-    await drop();
+    await server.drop();
   });
 
   it('keeps what it held over a restart with appendonly', async () => {
