@@ -1,5 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
+const jsonReport = process.env['VITEST_JSON'];
+
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts'],
@@ -10,5 +12,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
+    ...(jsonReport === undefined ? {} : { reporters: ['default', ['json', { outputFile: jsonReport }]] }),
   },
 });

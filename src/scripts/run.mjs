@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -84,9 +85,8 @@ function installProblem(withDev) {
 }
 
 /** Two commands started at once on a fresh clone: one installs, the other waits for it. */
-function withInstallLock(work) {
+async function withInstallLock(work) {
   const lock = join(tmpdir(), `tapekeeper-install-${createHash('sha256').update(ROOT).digest('hex').slice(0, 16)}`);
-  const pause = new Int32Array(new SharedArrayBuffer(4));
   for (;;) {
     try {
       mkdirSync(lock);
@@ -96,10 +96,10 @@ function withInstallLock(work) {
       if (error.code !== 'EEXIST') return work();
     }
     if (isAbandoned(lock)) rmSync(lock, { recursive: true, force: true });
-    else Atomics.wait(pause, 0, 0, 200);
+    else await sleep(200);
   }
   try {
-    return work();
+    return await work();
   } finally {
     rmSync(lock, { recursive: true, force: true });
   }
@@ -118,31 +118,47 @@ function isAbandoned(lock) {
   }
 }
 
-function ensurePackages(withDev) {
+async function ensurePackages(withDev) {
   if (installProblem(withDev) === null) return;
-  withInstallLock(() => {
+  await withInstallLock(async () => {
     const problem = installProblem(withDev);
     if (problem === null) return;
     say(`Installing the lockfile's packages${withDev ? '' : ' (without development ones)'}: they are ${problem} …`);
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...(withDev ? [] : ['--omit=dev'])];
-    const result = runNpm(args);
-    if (result.status !== 0) {
-      const lines = `${result.stderr ?? ''}`.split('\n').filter((line) => /npm (error|ERR!)/.test(line));
-      const why = result.error?.message ?? lines.slice(0, 3).map((line) => line.replace(/^npm (error|ERR!)\s*/, '')).join(' ');
-      fail(`Packages could not be installed (npm ${args.join(' ')}): ${why || `exit code ${result.status}`}`);
+    const result = await runNpm(args);
+    if (result.code !== 0) {
+      const lines = result.stderr.split('\n').filter((line) => /npm (error|ERR!)/.test(line));
+      const why = lines.slice(0, 3).map((line) => line.replace(/^npm (error|ERR!)\s*/, '')).join(' ');
+      fail(`Packages could not be installed (npm ${args.join(' ')}): ${why || `exit code ${result.code}`}`);
     }
     const hash = createHash('sha256').update(readFileSync(join(ROOT, 'package-lock.json'))).digest('hex');
     writeFileSync(STAMP, JSON.stringify({ lock: hash }));
   });
 }
 
-function runNpm(args) {
-  const options = { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8', maxBuffer: 64 << 20 };
-  const cli = process.env.npm_execpath;
-  return cli?.endsWith('.js') ? spawnSync(process.execPath, [cli, ...args], options) : spawnSync('npm', args, options);
+/** Runs a tool silently; resolves with its exit code and what it wrote to stderr. */
+function quietly(file, args, env = process.env) {
+  return new Promise((resolve) => {
+    const child = spawn(file, args, { cwd: ROOT, env, stdio: ['ignore', 'ignore', 'pipe'] });
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+      process.once(signal, () => {
+        child.kill(signal);
+        process.exit(128 + constants.signals[signal]);
+      });
+    }
+    let stderr = '';
+    child.stderr.on('data', (chunk) => (stderr += chunk));
+    child.on('error', (error) => resolve({ code: -1, stderr: error.message }));
+    child.on('close', (code, signal) => resolve({ code: code ?? signal, stderr }));
+  });
 }
 
-function ensureRedis() {
+function runNpm(args) {
+  const cli = process.env.npm_execpath;
+  return cli?.endsWith('.js') ? quietly(process.execPath, [cli, ...args]) : quietly('npm', args);
+}
+
+async function ensureRedis() {
   if (spawnSync('redis-server', ['--version'], { stdio: 'ignore' }).status === 0) return;
   const remedy = 'install it (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis)';
   const hasApt = spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status === 0;
@@ -150,16 +166,14 @@ function ensureRedis() {
   say('Installing redis-server with apt-get …');
   // RUNLEVEL=1: the package shall not start a server of its own; this project starts the ones it needs.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  const apt = (...args) => spawnSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' });
-  const install = () => apt('install', '-y', '-q', '--no-install-recommends', 'redis-server');
-  let result = install();
-  if (result.status !== 0) {
-    apt('update', '-q');
-    result = install();
+  const install = () => quietly('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'redis-server'], env);
+  let result = await install();
+  if (result.code !== 0) {
+    await quietly('apt-get', ['update', '-q'], env);
+    result = await install();
   }
-  if (result.status !== 0) {
-    const lines = `${result.stderr ?? ''}`.trim().split('\n');
-    fail(`redis-server could not be installed with apt-get (${lines.at(-1)}): ${remedy}`);
+  if (result.code !== 0) {
+    fail(`redis-server could not be installed with apt-get (${result.stderr.trim().split('\n').at(-1)}): ${remedy}`);
   }
 }
 
@@ -204,8 +218,8 @@ const args = rest[0] === '--' ? rest.slice(1) : rest;
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
 if (command === undefined) fail(`run: unknown command ${JSON.stringify(name)}; known: ${Object.keys(COMMANDS).join(' ')}`, 2);
 
-ensurePackages(command.dev === true);
-if (command.redis === 'own' || (command.redis === 'given' && !process.env.REDIS_URL)) ensureRedis();
+const needsRedis = command.redis === 'own' || (command.redis === 'given' && !process.env.REDIS_URL);
+await Promise.all([ensurePackages(command.dev === true), needsRedis ? ensureRedis() : null]);
 const node = nodeBinary();
 const env = { NODE_COMPILE_CACHE: join(MODULES, '.cache', 'compile'), ...process.env, ...command.env };
 let exitCode = 0;
