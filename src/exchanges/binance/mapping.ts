@@ -1,0 +1,154 @@
+// Binance's events → contract messages, spot and USD-M alike. Wire facts: binance-spot-api-docs web-socket-streams.md and
+// the derivatives pages of developers.binance.com. Prices and amounts are strings; times are ms, or µs when asked for.
+import { resolutionValues, type Resolution } from '../../contracts/index.ts';
+import type { FrameClass, MessageSink } from '../exchange.ts';
+import {
+  ABSENT, FALSE, NUMBER, STRING, TRUE, amount, decimal, isZero, micros, optional, slotsOf, whole, type Fields,
+} from '../fields.ts';
+import { microsText } from '../payload.ts';
+import type { SymbolTable } from '../symbols.ts';
+
+/** Top level, wrapped and bare: {stream, data} or the event itself. */
+export const EVENT_KEYS = [
+  'stream', 'data', 'e', 'E', 's', 't', 'p', 'q', 'T', 'm', 'X', 'a', 'f', 'l', 'k', 'c', 'v', 'b', 'B', 'A', 'u', 'i', 'r',
+  'result', 'error', 'code', 'msg', 'id',
+] as const;
+export const CANDLE_KEYS = ['t', 'i', 'o', 'c', 'h', 'l', 'v', 'n', 'x', 'q'] as const;
+export const K = slotsOf(EVENT_KEYS);
+const C = slotsOf(CANDLE_KEYS);
+
+const RESOLUTIONS: ReadonlySet<string> = new Set(resolutionValues);
+/** Trades outside the book (liquidation takeovers): no price of the market. */
+const OFF_BOOK = new Set(['INSURANCE_FUND', 'ADL', 'NA']);
+
+/** One event object. `candle` is its `k`, null where it has none. The class says whether it went into the sink. */
+export function mapEvent(
+  f: Fields, candle: Fields | null, symbols: SymbolTable, receivedTs: number, sink: MessageSink,
+): FrameClass {
+  if (f.kind(K.e) === ABSENT) return isBareBookTicker(f) ? mapBookTicker(f, symbols, receivedTs, sink) : 'ignored';
+  if (f.kind(K.e) !== STRING) return 'ignored';
+  switch (f.text(K.e)) {
+    case 'trade':
+      return mapTrade(f, symbols, receivedTs, sink, false);
+    case 'aggTrade':
+      return mapTrade(f, symbols, receivedTs, sink, true);
+    case 'bookTicker':
+      return mapBookTicker(f, symbols, receivedTs, sink);
+    case 'kline':
+      return mapCandle(f, candle, symbols, receivedTs, sink);
+    case '24hrTicker':
+    case '24hrMiniTicker':
+      return mapRollingTicker(f, symbols, receivedTs, sink);
+    case 'markPriceUpdate':
+      return mapMarkPrice(f, symbols, receivedTs, sink);
+    case 'serverShutdown':
+      return 'control';
+    default:
+      return 'ignored';
+  }
+}
+
+/** Spot's bookTicker has neither event type nor time. */
+function isBareBookTicker(f: Fields): boolean {
+  return f.kind(K.u) === NUMBER && f.kind(K.s) === STRING && f.kind(K.b) === STRING && f.kind(K.B) === STRING &&
+    f.kind(K.a) === STRING && f.kind(K.A) === STRING;
+}
+
+/** m: the buyer was the maker, so the taker sold. An aggregate is one taker order's run f … l of trades at one price. */
+function mapTrade(f: Fields, symbols: SymbolTable, receivedTs: number, sink: MessageSink, aggregate: boolean): FrameClass {
+  if (f.kind(K.X) === STRING && OFF_BOOK.has(f.text(K.X))) return 'ignored';
+  const known = f.kind(K.s) === STRING ? symbols.find(f.text(K.s)) : null;
+  const exchangeTs = micros(f, K.T);
+  const idSlot = aggregate ? K.a : K.t;
+  const id = whole(f, idSlot);
+  const first = aggregate ? whole(f, K.f) : id;
+  const last = aggregate ? whole(f, K.l) : id;
+  const price = decimal(f, K.p, 'strings');
+  const size = amount(f, K.q, 'strings');
+  const maker = f.kind(K.m);
+  if (known === null || f.bad || last < first || (maker !== TRUE && maker !== FALSE)) return 'malformed';
+  const idText = f.text(idSlot);
+  sink.trade(known.symbol, first, last, exchangeTs,
+    known.tradeHead + microsText(exchangeTs) + ',"received_ts":' + microsText(receivedTs) + ',"trade_id":"' + idText +
+    '","seq":' + (aggregate ? f.text(K.f) + ',"seq_last":' + f.text(K.l) : idText) + ',"price":"' + price +
+    '","amount":"' + size + (maker === TRUE ? '","side":"sell"}' : '","side":"buy"}'));
+  return 'data';
+}
+
+function mapCandle(
+  f: Fields, k: Fields | null, symbols: SymbolTable, receivedTs: number, sink: MessageSink,
+): FrameClass {
+  if (k === null || k.kind(C.i) !== STRING) return 'malformed';
+  const resolution = k.text(C.i) as Resolution;
+  if (!RESOLUTIONS.has(resolution)) return 'ignored';
+  const known = f.kind(K.s) === STRING ? symbols.find(f.text(K.s)) : null;
+  const exchangeTs = micros(f, K.E);
+  const openTs = micros(k, C.t);
+  const open = decimal(k, C.o, 'strings');
+  const high = decimal(k, C.h, 'strings');
+  const low = decimal(k, C.l, 'strings');
+  const close = decimal(k, C.c, 'strings');
+  const volume = amount(k, C.v, 'strings');
+  const quoteVolume = amount(k, C.q, 'strings');
+  whole(k, C.n);
+  const closed = k.kind(C.x);
+  if (known === null || f.bad || k.bad || (closed !== TRUE && closed !== FALSE)) return 'malformed';
+  sink.ohlc(known.symbol, resolution, openTs, closed === TRUE,
+    known.ohlcHead + microsText(exchangeTs) + ',"received_ts":' + microsText(receivedTs) + ',"resolution":"' + resolution +
+    '","open_ts":' + microsText(openTs) + ',"open":"' + open + '","high":"' + high + '","low":"' + low +
+    '","close":"' + close + '","volume":"' + volume + '","quote_volume":"' + quoteVolume + '","trade_count":' + k.text(C.n) +
+    (closed === TRUE ? ',"closed":true,"source":"stream"}' : ',"closed":false,"source":"stream"}'));
+  return 'data';
+}
+
+interface Quote {
+  price: string | null | undefined;
+  size: string | null | undefined;
+}
+
+/** One side of the book; an empty side is told as 0 for 0. */
+function quote(f: Fields, priceSlot: number, sizeSlot: number): Quote {
+  const price = optional(f, priceSlot, 'strings');
+  const size = optional(f, sizeSlot, 'strings');
+  if (typeof size === 'string' && size.charCodeAt(0) === 45) f.bad = true;
+  const absent = price === null || (price !== undefined && isZero(price));
+  return absent ? { price: null, size: null } : { price, size };
+}
+
+function mapBookTicker(f: Fields, symbols: SymbolTable, receivedTs: number, sink: MessageSink): FrameClass {
+  const bid = quote(f, K.b, K.B);
+  const ask = quote(f, K.a, K.A);
+  const exchangeTs = f.kind(K.E) === ABSENT ? receivedTs : micros(f, K.E);
+  if (bid.price === undefined || ask.price === undefined) return 'malformed';
+  return emit(f, symbols, exchangeTs, receivedTs, sink, [bid.price, bid.size, ask.price, ask.size,
+    undefined, undefined, undefined, undefined, undefined, undefined]);
+}
+
+/** Rolling 24 h: spot's full ticker also carries the best quotes, the mini ticker and USD-M do not. */
+function mapRollingTicker(f: Fields, symbols: SymbolTable, receivedTs: number, sink: MessageSink): FrameClass {
+  const bid = quote(f, K.b, K.B);
+  const ask = quote(f, K.a, K.A);
+  const last = optional(f, K.c, 'strings');
+  const volume = optional(f, K.v, 'strings');
+  if (last === undefined || volume === undefined) return 'malformed';
+  return emit(f, symbols, micros(f, K.E), receivedTs, sink, [bid.price, bid.size, ask.price, ask.size,
+    last, undefined, undefined, undefined, undefined, volume]);
+}
+
+/** p mark, i index, r funding rate; delivery contracts say '' where they have none. */
+function mapMarkPrice(f: Fields, symbols: SymbolTable, receivedTs: number, sink: MessageSink): FrameClass {
+  const mark = optional(f, K.p, 'strings');
+  if (mark === undefined) return 'malformed';
+  return emit(f, symbols, micros(f, K.E), receivedTs, sink, [undefined, undefined, undefined, undefined,
+    undefined, mark, optional(f, K.i, 'strings'), undefined, optional(f, K.r, 'strings'), undefined]);
+}
+
+function emit(
+  f: Fields, symbols: SymbolTable, exchangeTs: number, receivedTs: number, sink: MessageSink,
+  values: (string | null | undefined)[],
+): FrameClass {
+  const known = f.kind(K.s) === STRING ? symbols.find(f.text(K.s)) : null;
+  if (known === null || f.bad) return 'malformed';
+  sink.ticker({ symbol: known.symbol, exchangeTs, receivedTs, values });
+  return 'data';
+}
