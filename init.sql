@@ -1,0 +1,242 @@
+-- Generated from src/store/migrations by `npm run migrate -- init-sql`. Do not edit.
+-- For the first start of an empty database; an existing one is brought forward by `npm run migrate -- up`.
+
+BEGIN;
+
+CREATE TABLE pgmigrations (id SERIAL PRIMARY KEY, name varchar(255) NOT NULL, run_on timestamp NOT NULL);
+
+-- 0001_instruments
+CREATE TABLE instruments (
+  instrument_id  int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  market_id      text NOT NULL,
+  symbol         text NOT NULL,
+  exchange       text NOT NULL,
+  unified_symbol text,
+  kind           text CHECK (kind IN ('spot', 'perpetual', 'future', 'option', 'combo')),
+  base           text,
+  quote          text,
+  settle         text,
+  inverse        bool,
+  contract_size  numeric,
+  amount_unit    text,
+  tick_size      numeric,
+  min_amount     numeric,
+  amount_step    numeric,
+  strike         numeric,
+  option_type    text CHECK (option_type IN ('call', 'put')),
+  expiry         timestamptz,
+  status         text NOT NULL,
+  first_seen     timestamptz NOT NULL DEFAULT now(),
+  updated_at     timestamptz NOT NULL DEFAULT now(),
+  raw            jsonb,
+  CONSTRAINT instruments_market_symbol_key UNIQUE (market_id, symbol)
+);
+CREATE INDEX instruments_unified_symbol_idx ON instruments (unified_symbol);
+
+COMMENT ON TABLE instruments IS 'One row per instrument of a market; status open is tradable, stub was met in the data before the exchange''s list told of it';
+COMMENT ON COLUMN instruments.contract_size IS 'What one contract stands for, in amount_unit (in quote when inverse); null on spot';
+COMMENT ON COLUMN instruments.amount_unit IS 'Unit of amount in trades and orders';
+
+CREATE VIEW v_instruments AS SELECT * FROM instruments WHERE status = 'open';
+COMMENT ON VIEW v_instruments IS 'Tradable instruments only';
+
+-- 0002_day_partitions
+-- Makes <parent>_pYYYYMMDD for each UTC day from..until (inclusive) that has none; returns how many it made. Rows that
+-- already wait in <parent>_default move along. Writers go on meanwhile: LIKE + ATTACH takes no lock that an INSERT or a COPY
+-- conflicts with, except, briefly, on the default partition.
+CREATE FUNCTION ensure_day_partitions(parent text, from_day date, until_day date) RETURNS int
+LANGUAGE plpgsql
+SET search_path = public, pg_temp
+SET timezone = 'UTC'
+SET lock_timeout = '5s'
+AS $$
+DECLARE
+  d        date := from_day;
+  child    text;
+  spare    text := parent || '_default';
+  starts   timestamptz;
+  ends     timestamptz;
+  waiting  bool;
+  made     int := 0;
+BEGIN
+  IF until_day - from_day > 4000 THEN
+    RAISE EXCEPTION 'ensure_day_partitions: % days at once', until_day - from_day USING ERRCODE = 'program_limit_exceeded';
+  END IF;
+  -- Two makers at once would collide on the table's name.
+  PERFORM pg_advisory_xact_lock(hashtext('ensure_day_partitions'), hashtext(parent));
+  WHILE d <= until_day LOOP
+    child := parent || to_char(d, '"_p"YYYYMMDD');
+    starts := d::timestamptz;
+    ends := (d + 1)::timestamptz;
+    IF to_regclass(quote_ident(child)) IS NULL THEN
+      EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
+      EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE ts >= %L AND ts < %L)', spare, starts, ends) INTO waiting;
+      IF waiting THEN
+        EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', spare);
+        EXECUTE format('WITH moved AS (DELETE FROM %I WHERE ts >= %L AND ts < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+                       spare, starts, ends, child);
+      END IF;
+      EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, child, starts, ends);
+      made := made + 1;
+    END IF;
+    d := d + 1;
+  END LOOP;
+  RETURN made;
+END $$;
+
+COMMENT ON FUNCTION ensure_day_partitions IS 'Makes the UTC day partitions of a table that are missing in a range of days; moves rows out of its default partition';
+
+-- 0003_public_trades
+CREATE TABLE public_trades (
+  instrument_id  int4 NOT NULL,
+  seq            int8,
+  ts             timestamptz NOT NULL,
+  received_at    timestamptz NOT NULL,
+  seq_last       int8,
+  side           text NOT NULL,
+  trade_id       text NOT NULL,
+  price          numeric NOT NULL,
+  amount         numeric NOT NULL,
+  mark_price     numeric,
+  index_price    numeric,
+  iv             numeric,
+  liquidation    text,
+  block_trade_id text,
+  combo_id       text
+) PARTITION BY RANGE (ts);
+
+-- The exchange's own counter is the identity where there is one: three narrow columns in insertion order cost about one
+-- heap write, text ids four. ts is in the key because a partitioned table demands it.
+CREATE UNIQUE INDEX public_trades_seq_key ON public_trades (instrument_id, seq, ts);
+CREATE UNIQUE INDEX public_trades_trade_id_key ON public_trades (instrument_id, trade_id, ts) WHERE seq IS NULL;
+
+CREATE TABLE public_trades_default PARTITION OF public_trades DEFAULT;
+
+COMMENT ON TABLE public_trades IS 'Every public trade once; amount is in instruments.amount_unit, times are UTC microseconds';
+COMMENT ON COLUMN public_trades.seq IS 'The exchange''s contiguous counter per instrument; the first one of the run for aggregates; null where the venue has none';
+COMMENT ON COLUMN public_trades.seq_last IS 'Aggregates: last counter of the run';
+COMMENT ON COLUMN public_trades.side IS 'The taker''s side';
+
+-- Which sequence numbers of an instrument and UTC day are stored, kept in the transaction that inserts the trades. Its row
+-- is rewritten by every batch: half-empty pages let that happen in place (HOT).
+CREATE TABLE trade_coverage (
+  instrument_id int4 NOT NULL,
+  day           date NOT NULL,
+  seqs          int8multirange NOT NULL,
+  PRIMARY KEY (instrument_id, day)
+) WITH (fillfactor = 40, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000);
+
+COMMENT ON TABLE trade_coverage IS 'Which sequence numbers are stored, per instrument and UTC day of the trade';
+
+-- 0004_candles_tickers
+CREATE TABLE ohlc (
+  instrument_id int4 NOT NULL,
+  resolution    text NOT NULL,
+  open_ts       timestamptz NOT NULL,
+  open          numeric NOT NULL,
+  high          numeric NOT NULL,
+  low           numeric NOT NULL,
+  close         numeric NOT NULL,
+  volume        numeric NOT NULL,
+  quote_volume  numeric,
+  trade_count   int8,
+  is_final      bool NOT NULL,
+  source        text NOT NULL CHECK (source IN ('stream', 'rest', 'trades')),
+  updated_at    timestamptz NOT NULL,
+  PRIMARY KEY (instrument_id, resolution, open_ts)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);
+
+COMMENT ON TABLE ohlc IS 'Candles; is_final false is the forming one. A final candle is never overwritten by a provisional one';
+
+CREATE TABLE tickers (
+  instrument_id    int4 NOT NULL,
+  ts               timestamptz NOT NULL,
+  received_at      timestamptz NOT NULL,
+  best_bid_price   numeric,
+  best_bid_amount  numeric,
+  best_ask_price   numeric,
+  best_ask_amount  numeric,
+  last_price       numeric,
+  mark_price       numeric,
+  index_price      numeric,
+  open_interest    numeric,
+  funding_rate     numeric,
+  volume_24h       numeric,
+  underlying_price numeric,
+  bid_iv           numeric,
+  ask_iv           numeric,
+  mark_iv          numeric,
+  delta            numeric,
+  gamma            numeric,
+  vega             numeric,
+  theta            numeric,
+  rho              numeric,
+  PRIMARY KEY (instrument_id, ts)
+) PARTITION BY RANGE (ts);
+CREATE TABLE tickers_default PARTITION OF tickers DEFAULT;
+
+COMMENT ON TABLE tickers IS 'Sampled history of quotes (TICKER_SAMPLE_MS); an absent quote is null, never 0';
+
+-- 0005_gaps_and_audit
+CREATE TABLE data_gaps (
+  gap_id        int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  instrument_id int4 NOT NULL REFERENCES instruments,
+  from_seq      int8,
+  to_seq        int8,
+  from_ts       timestamptz,
+  to_ts         timestamptz,
+  status        text NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'healing', 'closed', 'unfillable')),
+  reason        text NOT NULL,
+  detected_at   timestamptz NOT NULL,
+  closed_at     timestamptz,
+  expected      int8,
+  recovered     int8,
+  CONSTRAINT data_gaps_range CHECK (
+    (from_seq IS NOT NULL AND to_seq IS NOT NULL AND from_seq <= to_seq)
+    OR (from_ts IS NOT NULL AND to_ts IS NOT NULL AND from_ts <= to_ts)),
+  -- The same gap told twice is one row.
+  CONSTRAINT data_gaps_key UNIQUE NULLS NOT DISTINCT (instrument_id, from_seq, to_seq, from_ts, to_ts)
+);
+CREATE INDEX data_gaps_unsettled_idx ON data_gaps (detected_at) WHERE status IN ('open', 'healing');
+COMMENT ON TABLE data_gaps IS 'Sequence or time ranges known to be missing, and what became of them; ranges include both ends';
+
+CREATE TABLE state_log (
+  exchange   text NOT NULL,
+  ver        int8 NOT NULL,
+  epoch      int8 NOT NULL,
+  from_state text,
+  to_state   text NOT NULL,
+  at         timestamptz NOT NULL,
+  by         text NOT NULL,
+  reason     text NOT NULL,
+  PRIMARY KEY (exchange, ver)
+);
+COMMENT ON TABLE state_log IS 'Every change of an exchange''s state; append only';
+
+CREATE TABLE operator_actions (
+  action_id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at        timestamptz NOT NULL DEFAULT now(),
+  actor     text NOT NULL,
+  action    text NOT NULL,
+  target    text NOT NULL,
+  reason    text,
+  detail    jsonb
+);
+COMMENT ON TABLE operator_actions IS 'What a human did to the fleet; append only';
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% is append only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER state_log_append_only BEFORE UPDATE OR DELETE ON state_log EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER operator_actions_append_only BEFORE UPDATE OR DELETE ON operator_actions EXECUTE FUNCTION refuse_change();
+
+INSERT INTO pgmigrations (name, run_on) VALUES
+  ('0001_instruments', now()),
+  ('0002_day_partitions', now()),
+  ('0003_public_trades', now()),
+  ('0004_candles_tickers', now()),
+  ('0005_gaps_and_audit', now());
+
+COMMIT;

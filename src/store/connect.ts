@@ -1,0 +1,98 @@
+// Connections to PostgreSQL and the one way to run a transaction. Owns the session settings that the rest relies on:
+// UTC, short lock waits, commits that are on disk.
+import pg from 'pg';
+import { toError } from '../core/errors.ts';
+import type { Logger } from '../runtime/log.ts';
+
+export type Pool = pg.Pool;
+export type Client = pg.ClientBase;
+
+export interface PoolOptions {
+  /** Shown in pg_stat_activity. */
+  name: string;
+  log: Pick<Logger, 'warn'>;
+  max?: number;
+}
+
+const OID_DATE = 1082;
+/** The server gives up first, so that a slow statement ends with a SQLSTATE; the client's limit is for a dead connection. */
+const STATEMENT_TIMEOUT_MS = 15_000;
+const CLIENT_TIMEOUT_MS = 20_000;
+const LOCK_TIMEOUT_MS = 4_000;
+const MIN_VERSION = 180_000;
+
+/** A date stays `YYYY-MM-DD`: the driver's default is a Date at local midnight. numeric and int8 are text by default. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (oid, format) => (oid === OID_DATE ? (text: string) => text : pg.types.getTypeParser(oid, format ?? 'text')) as never,
+};
+
+/** What every connection of the fleet is opened with. */
+export function clientConfig(url: string, name: string): pg.ClientConfig {
+  return {
+    connectionString: url,
+    application_name: name,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    query_timeout: CLIENT_TIMEOUT_MS,
+    options: `-c timezone=UTC -c statement_timeout=${STATEMENT_TIMEOUT_MS} -c lock_timeout=${LOCK_TIMEOUT_MS}`
+      + ' -c idle_in_transaction_session_timeout=30000 -c synchronous_commit=on',
+    types,
+  };
+}
+
+/** A pool that survives the server's restarts: a connection that breaks is replaced, never an unhandled 'error'. */
+export function createPool(url: string, options: PoolOptions): Pool {
+  const pool = new pg.Pool({ ...clientConfig(url, options.name), max: options.max ?? 4, idleTimeoutMillis: 60_000 });
+  const note = (error: Error): void => options.log.warn({ err: error }, 'database connection lost');
+  pool.on('error', note);
+  // A checked-out client between two statements has no query to reject, and would end the process.
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined);
+  });
+  return pool;
+}
+
+/**
+ * Runs `work` between BEGIN and COMMIT. Rejects with the first error after ROLLBACK. A client that failed for any other
+ * reason than an answer of the server (timeout, broken connection) is destroyed, never reused.
+ * A rejection of COMMIT itself means *unknown*: callers must be able to run the same work again.
+ */
+export async function transaction<T>(pool: Pool, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let destroy = false;
+  try {
+    await client.query('BEGIN');
+    const result = await work(client);
+    const { command } = await client.query('COMMIT');
+    if (command !== 'COMMIT') throw new Error(`COMMIT was answered ${command}`);
+    return result;
+  } catch (error) {
+    destroy = !(error instanceof pg.DatabaseError) || !(await rolledBack(client));
+    throw error;
+  } finally {
+    client.release(destroy);
+  }
+}
+
+async function rolledBack(client: Client): Promise<boolean> {
+  try {
+    await client.query('ROLLBACK');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Resolves when the server answers and is new enough; rejects with one clear line otherwise. */
+export async function pingDatabase(client: Pick<Client, 'query'>): Promise<void> {
+  const { rows } = await client.query<{ v: string }>(`SELECT current_setting('server_version_num') AS v`);
+  const version = Number(rows[0]?.v);
+  // RETURNING old.* (coverage.ts) came with PostgreSQL 18.
+  if (version < MIN_VERSION) throw new Error(`PostgreSQL 18 or newer is needed, this is ${Math.floor(version / 10_000)}`);
+}
+
+/** SQLSTATE of an error, or '' when the server did not answer with one. */
+export function sqlState(error: unknown): string {
+  const { code } = toError(error) as Error & { code?: unknown };
+  return error instanceof pg.DatabaseError && typeof code === 'string' ? code : '';
+}

@@ -1,0 +1,13 @@
+// COPY … FROM STDIN of bytes that are ready, inside the caller's transaction.
+import { from as copyFrom } from 'pg-copy-streams';
+import type { Client } from './connect.ts';
+
+/** Sends one finished binary copy (CopyWriter.finish) and resolves with the number of rows the server took. */
+export function copyBinary(client: Client, table: string, columns: readonly string[], bytes: Buffer): Promise<number> {
+  const target = client.query(copyFrom(`COPY ${table} (${columns.join(',')}) FROM STDIN (FORMAT binary)`));
+  return new Promise((resolve, reject) => {
+    target.once('error', reject);
+    target.once('finish', () => resolve(target.rowCount));
+    target.end(bytes);
+  });
+}
