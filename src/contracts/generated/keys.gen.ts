@@ -18,6 +18,9 @@ export const controlSubscriptionsKey = (marketId: string): string => `control:${
 /** set: wanted channel:symbol members; survives restarts */
 export const subscriptionsKey = (marketId: string): string => `subscriptions:${marketId}`;
 
+/** set: the members that configuration asked for when it was last applied; only its changes are applied again, so that commands outlive restarts */
+export const subscriptionsConfigKey = (marketId: string): string => `subscriptions:${marketId}:config`;
+
 /** set: tradable symbols as the janitor last saw them; what a subscription is checked against */
 export const symbolsKey = (marketId: string): string => `symbols:${marketId}`;
 
@@ -26,6 +29,9 @@ export const tickerKey = (marketId: string, symbol: string): string => `ticker:$
 
 /** hash: symbol → last published seq, written in the script that publishes; a restarted receiver finds its gap by it */
 export const feedSeqKey = (marketId: string): string => `feed:seq:${marketId}`;
+
+/** string: number of the last batch a receiver published; keeps batches in order and single when they are sent again; TTL 1 h */
+export const feedWriterKey = (writer: string): string => `feed:writer:${writer}`;
 
 /** string: bare state name */
 export const systemStateKey = (exchange: string): string => `system:state:${exchange}`;
