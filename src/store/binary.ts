@@ -90,6 +90,16 @@ export class CopyWriter {
     this.#at = end;
   }
 
+  optionalText(value: string | undefined): void {
+    if (value === undefined) this.null();
+    else this.text(value);
+  }
+
+  optionalNumeric(value: string | undefined): void {
+    if (value === undefined) this.null();
+    else this.numeric(value);
+  }
+
   /** Ends the copy and returns its bytes; the writer must not be used any more. */
   finish(): Buffer {
     this.#reserve(2);

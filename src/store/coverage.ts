@@ -1,0 +1,102 @@
+// trade_coverage: which sequence numbers are stored. Written before the trades in the same transaction: its rows, locked in
+// key order, make writers of one instrument take turns, and what they held before tells new trades from repeated ones.
+import { dayText } from '../core/days.ts';
+import type { Client } from './connect.ts';
+import type { CoverageKey, SeqRange } from './trade_plan.ts';
+
+/** What of a key's runs was stored before this transaction. */
+export interface Overlap {
+  readonly key: CoverageKey;
+  /** Ranges stored under the same day. */
+  readonly sameDay: SeqRange[];
+  /** Ranges stored under the day before or after: a time that moved across midnight must not store a trade twice. */
+  readonly nextDoor: SeqRange[];
+}
+
+// RETURNING old.* (PostgreSQL 18) gives the state before in the statement that locks and changes it.
+const EXTEND = {
+  name: 'extend_coverage',
+  text: `WITH input AS (
+      SELECT * FROM unnest($1::int4[], $2::date[], $3::int8multirange[]) WITH ORDINALITY AS t(instrument_id, day, seqs, n)
+    ), merged AS (
+      INSERT INTO trade_coverage AS c (instrument_id, day, seqs)
+      SELECT instrument_id, day, seqs FROM input ORDER BY instrument_id, day
+      ON CONFLICT (instrument_id, day) DO UPDATE SET seqs = c.seqs + excluded.seqs
+      RETURNING c.instrument_id, c.day, old.seqs AS before
+    )
+    SELECT n::int4 AS n, true AS same_day, (before * input.seqs)::text AS seqs
+    FROM merged JOIN input USING (instrument_id, day) WHERE before && input.seqs
+    UNION ALL
+    SELECT n::int4, false, (c.seqs * input.seqs)::text
+    FROM input JOIN trade_coverage c ON c.instrument_id = input.instrument_id AND c.day IN (input.day - 1, input.day + 1)
+    WHERE c.seqs && input.seqs`,
+};
+
+/** Adds the runs and tells which parts of them were there before; empty when all is new. Keys must be in key order. */
+export async function extendCoverage(client: Client, keys: readonly CoverageKey[]): Promise<Overlap[]> {
+  if (keys.length === 0) return [];
+  const values = [keys.map((key) => key.instrumentId), keys.map((key) => dayText(key.day)), keys.map((key) => multirange(key.runs))];
+  const { rows } = await client.query<{ n: number; same_day: boolean; seqs: string }>({ ...EXTEND, values });
+  const overlaps = new Map<CoverageKey, { key: CoverageKey; sameDay: SeqRange[]; nextDoor: SeqRange[] }>();
+  for (const row of rows) {
+    const key = keys[row.n - 1];
+    if (key === undefined) continue;
+    const overlap = overlaps.get(key) ?? { key, sameDay: [], nextDoor: [] };
+    (row.same_day ? overlap.sameDay : overlap.nextDoor).push(...parseMultirange(row.seqs));
+    overlaps.set(key, overlap);
+  }
+  return [...overlaps.values()];
+}
+
+/** Takes ranges back that were added a moment ago in this transaction, for rows that were refused after all. */
+export async function retractCoverage(client: Client, instrumentId: number, day: number, ranges: readonly SeqRange[]): Promise<void> {
+  await client.query('UPDATE trade_coverage SET seqs = seqs - $3::int8multirange WHERE instrument_id = $1 AND day = $2', [
+    instrumentId, dayText(day), multirange(ranges),
+  ]);
+}
+
+/** The stored ranges of one instrument and day. */
+export async function readCoverage(client: Pick<Client, 'query'>, instrumentId: number, day: number): Promise<SeqRange[]> {
+  const { rows } = await client.query<{ seqs: string }>(
+    'SELECT seqs::text AS seqs FROM trade_coverage WHERE instrument_id = $1 AND day = $2', [instrumentId, dayText(day)],
+  );
+  return parseMultirange(rows[0]?.seqs ?? '{}');
+}
+
+/** `{[1,4],[7,7]}` */
+function multirange(ranges: readonly SeqRange[]): string {
+  return `{${ranges.map(([from, to]) => `[${from},${to}]`).join(',')}}`;
+}
+
+/** The server's canonical form has exclusive upper ends: `{[1,5),[7,8)}`. */
+function parseMultirange(text: string): SeqRange[] {
+  return [...text.matchAll(/\[(\d+),(\d+)\)/g)].map(([, from, to]): SeqRange => [Number(from), Number(to) - 1]);
+}
+
+/** What of `range` is in none of `others` (in any order). */
+export function subtractRanges(range: SeqRange, others: readonly SeqRange[]): SeqRange[] {
+  let rest: SeqRange[] = [range];
+  for (const [from, to] of others) {
+    rest = rest.flatMap(([a, b]): SeqRange[] => {
+      if (to < a || from > b) return [[a, b]];
+      const pieces: SeqRange[] = [];
+      if (a < from) pieces.push([a, from - 1]);
+      if (b > to) pieces.push([to + 1, b]);
+      return pieces;
+    });
+  }
+  return rest;
+}
+
+/** Whether ascending, separate `ranges` meet [from, to]. */
+export function meets(ranges: readonly SeqRange[], from: number, to: number): boolean {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ranges[middle]?.[1] ?? 0) < from) low = middle + 1;
+    else high = middle;
+  }
+  const candidate = ranges[low];
+  return candidate !== undefined && candidate[0] <= to;
+}

@@ -1,0 +1,95 @@
+// instruments: what is recorded, and the number everything else refers to.
+import type { Client } from './connect.ts';
+import { columnArrays, unnestInsert, type Cell, type ColumnTypes } from './unnest.ts';
+
+/** An instrument as the exchanges describe it (src/exchanges/exchange.ts); decimals are text, expiry_ts is µs. */
+export interface InstrumentFacts {
+  market_id: string;
+  exchange: string;
+  symbol: string;
+  unified_symbol: string | null;
+  kind: string;
+  base: string;
+  quote: string;
+  settle: string | null;
+  inverse: boolean;
+  contract_size: string | null;
+  amount_unit: string;
+  tick_size: string | null;
+  min_amount: string | null;
+  amount_step: string | null;
+  strike: string | null;
+  option_type: string | null;
+  expiry_ts: number | null;
+  status: string;
+  raw: unknown;
+}
+
+export interface InstrumentKey {
+  readonly marketId: string;
+  readonly symbol: string;
+}
+
+export interface InstrumentId extends InstrumentKey {
+  readonly instrumentId: number;
+}
+
+const TYPES: ColumnTypes = {
+  market_id: 'text', symbol: 'text', exchange: 'text', unified_symbol: 'text', kind: 'text', base: 'text', quote: 'text', settle: 'text',
+  inverse: 'bool', contract_size: 'numeric', amount_unit: 'text', tick_size: 'numeric', min_amount: 'numeric', amount_step: 'numeric',
+  strike: 'numeric', option_type: 'text', expiry: 'micros', status: 'text', raw: 'jsonb',
+};
+const FACTS = Object.keys(TYPES).slice(2);
+// A row is written only when the exchange says something new: updated_at then means that. raw is left out of the
+// comparison: venues put running figures into it.
+const COMPARED = FACTS.filter((name) => name !== 'raw');
+const UPSERT = {
+  name: 'upsert_instruments',
+  text: unnestInsert('instruments AS i', TYPES, 'u.market_id, u.symbol',
+    `ON CONFLICT (market_id, symbol) DO UPDATE SET ${FACTS.map((name) => `${name} = excluded.${name}`).join(', ')}, updated_at = now()
+     WHERE (${COMPARED.map((name) => `i.${name}`).join(', ')}) IS DISTINCT FROM (${COMPARED.map((name) => `excluded.${name}`).join(', ')})`),
+};
+
+function cell(row: InstrumentFacts, column: string): Cell {
+  if (column === 'expiry') return row.expiry_ts;
+  if (column === 'raw') return JSON.stringify(row.raw) ?? null;
+  return row[column as keyof Omit<InstrumentFacts, 'raw' | 'expiry_ts'>];
+}
+
+/** Inserts or corrects instruments (stubs included); returns how many rows changed. Keys must differ. */
+export async function upsertInstruments(client: Pick<Client, 'query'>, rows: readonly InstrumentFacts[]): Promise<number> {
+  if (rows.length === 0) return 0;
+  const { rowCount } = await client.query({ ...UPSERT, values: columnArrays(TYPES, rows, cell) });
+  return rowCount ?? 0;
+}
+
+/** Number and key of every instrument. */
+export async function loadInstrumentIds(client: Pick<Client, 'query'>): Promise<InstrumentId[]> {
+  const { rows } = await client.query<InstrumentId>(
+    'SELECT instrument_id AS "instrumentId", market_id AS "marketId", symbol FROM instruments',
+  );
+  return rows;
+}
+
+/** Numbers of the instruments that exist among `keys`. */
+export async function findInstrumentIds(client: Pick<Client, 'query'>, keys: readonly InstrumentKey[]): Promise<InstrumentId[]> {
+  const { rows } = await client.query<InstrumentId>(
+    `SELECT i.instrument_id AS "instrumentId", i.market_id AS "marketId", i.symbol
+     FROM unnest($1::text[], $2::text[]) AS k(market_id, symbol) JOIN instruments i USING (market_id, symbol)`,
+    [keys.map((key) => key.marketId), keys.map((key) => key.symbol)],
+  );
+  return rows;
+}
+
+/**
+ * A row with status `stub` for an instrument that the data names before the exchange's list did, so that no trade waits
+ * for a list. null when somebody else made it first (findInstrumentIds then has it).
+ */
+export async function insertStubInstrument(client: Pick<Client, 'query'>, key: InstrumentKey, exchange: string): Promise<number | null> {
+  const { rows } = await client.query<{ id: number }>(
+    `INSERT INTO instruments (market_id, symbol, exchange, status) VALUES ($1, $2, $3, 'stub')
+     ON CONFLICT (market_id, symbol) DO NOTHING RETURNING instrument_id AS id`,
+    [key.marketId, key.symbol, exchange],
+  );
+  return rows[0]?.id ?? null;
+}

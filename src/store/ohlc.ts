@@ -1,0 +1,57 @@
+// Candles. What may replace a stored one: a final candle replaces a provisional one whatever their age; among equals the
+// one received later wins. So a redelivered or reordered candle changes nothing, and nothing provisional hides a final one.
+import type { Ohlc } from '../contracts/index.ts';
+import type { Client } from './connect.ts';
+import { columnArrays, unnestInsert, type Cell, type ColumnTypes } from './unnest.ts';
+
+export interface OhlcRow {
+  readonly instrumentId: number;
+  readonly message: Ohlc;
+}
+
+const TYPES: ColumnTypes = {
+  instrument_id: 'int4', resolution: 'text', open_ts: 'micros', open: 'numeric', high: 'numeric', low: 'numeric', close: 'numeric',
+  volume: 'numeric', quote_volume: 'numeric', trade_count: 'int8', is_final: 'bool', source: 'text', updated_at: 'micros',
+};
+const REPLACED = Object.keys(TYPES).slice(3).map((name) => `${name} = excluded.${name}`).join(', ');
+const UPSERT = {
+  name: 'upsert_ohlc',
+  text: unnestInsert('ohlc AS o', TYPES, 'u.instrument_id, u.resolution, u.open_ts',
+    `ON CONFLICT (instrument_id, resolution, open_ts) DO UPDATE SET ${REPLACED}
+     WHERE (excluded.is_final, excluded.updated_at) > (o.is_final, o.updated_at)`),
+};
+
+function cell({ instrumentId, message }: OhlcRow, column: string): Cell {
+  switch (column) {
+    case 'instrument_id':
+      return instrumentId;
+    case 'is_final':
+      return message.closed;
+    case 'updated_at':
+      return message.received_ts;
+    default:
+      return message[column as keyof Ohlc];
+  }
+}
+
+/** Inserts or replaces candles; returns how many rows changed. */
+export async function upsertOhlc(client: Client, rows: readonly OhlcRow[]): Promise<number> {
+  if (rows.length === 0) return 0;
+  const { rowCount } = await client.query({ ...UPSERT, values: columnArrays(TYPES, strongest(rows), cell) });
+  return rowCount ?? 0;
+}
+
+/** One statement may touch a row once: the candle that would have won in the end. */
+function strongest(rows: readonly OhlcRow[]): OhlcRow[] {
+  const best = new Map<string, OhlcRow>();
+  for (const row of rows) {
+    const key = `${row.instrumentId}:${row.message.resolution}:${row.message.open_ts}`;
+    const other = best.get(key);
+    if (other === undefined || outranks(row.message, other.message)) best.set(key, row);
+  }
+  return [...best.values()];
+}
+
+function outranks(a: Ohlc, b: Ohlc): boolean {
+  return a.closed === b.closed ? a.received_ts > b.received_ts : a.closed;
+}

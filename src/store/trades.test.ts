@@ -1,0 +1,221 @@
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Trade } from '../contracts/index.ts';
+import { freshDatabase, type FreshDatabase } from '../testing/servers.ts';
+import { createPool, transaction, type Pool } from './connect.ts';
+import { readCoverage } from './coverage.ts';
+import { ensureDayPartitions, loadPartitionDays } from './partitions.ts';
+import { planTrades, type TradeRow } from './trade_plan.ts';
+import { storeTrades, type TradeOutcome } from './trades.ts';
+
+let database: FreshDatabase;
+let pool: Pool;
+let days: Set<number>;
+
+/** 2026-11-23, 2026-11-24 … */
+const DAY = 20_780;
+const START = DAY * 86_400_000_000;
+
+beforeAll(async () => {
+  database = await freshDatabase('trades', { migrated: true });
+  pool = createPool(database.url, { name: 'test', log: { warn: () => undefined } });
+  await ensureDayPartitions(pool, 'public_trades', DAY - 1, DAY + 1);
+  days = await loadPartitionDays(pool, 'public_trades');
+});
+afterEach(async () => {
+  await pool.query('TRUNCATE public_trades, trade_coverage');
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+function trade(seq: number | null, over: Partial<Trade> & { instrument?: number } = {}): TradeRow {
+  const { instrument = 1, ...fields } = over;
+  return {
+    instrumentId: instrument,
+    message: {
+      v: 1, type: 'trade', market_id: 'm', symbol: 'S', exchange_ts: START + 1000 + (seq ?? 0), received_ts: START + 5000, trade_id: `t${seq ?? 'x'}`, seq,
+      price: '100.50', amount: '1', side: 'buy', ...fields,
+    },
+  };
+}
+
+const run = (from: number, to: number, over: Partial<Trade> = {}): TradeRow => trade(from, { seq_last: to, ...over });
+
+const store = (rows: readonly TradeRow[], careful = false): Promise<TradeOutcome<TradeRow>> =>
+  transaction(pool, (client) => storeTrades(client, planTrades(rows), { partitionDays: days, careful }));
+
+async function storedSeqs(): Promise<string[]> {
+  const { rows } = await pool.query<{ k: string }>(
+    `SELECT instrument_id || ':' || seq || coalesce('-' || seq_last, '') AS k FROM public_trades ORDER BY instrument_id, seq, ts`,
+  );
+  return rows.map((row) => row.k);
+}
+
+describe('storing trades', () => {
+  it('stores every field', async () => {
+    const full = trade(7, { seq_last: 9, mark_price: '1.10', index_price: '-2', iv: '55.5', liquidation: 'maker', block_trade_id: 'B', combo_id: 'C' });
+    expect(await store([full, trade(3)])).toEqual({ stored: 2, duplicates: 0, conflicts: [] });
+    const { rows } = await pool.query<Record<string, unknown>>(
+      'SELECT *, (extract(epoch FROM ts)*1000000)::int8 AS us, (extract(epoch FROM received_at)*1000000)::int8 AS rus FROM public_trades WHERE seq = 7');
+    expect(rows[0]).toMatchObject({
+      instrument_id: 1, seq: '7', seq_last: '9', us: String(START + 1007), rus: String(START + 5000), side: 'buy', trade_id: 't7', price: '100.50', amount: '1',
+      mark_price: '1.10', index_price: '-2', iv: '55.5', liquidation: 'maker', block_trade_id: 'B', combo_id: 'C',
+    });
+    expect(await readCoverage(pool, 1, DAY)).toEqual([[3, 3], [7, 9]]);
+  });
+
+  it('counts the same again as duplicates, alone, inside a batch and spelled otherwise', async () => {
+    await store([trade(1), trade(2)]);
+    const again = [trade(2, { price: '100.5' }), trade(3), trade(1), trade(3), trade(4, { amount: '1.0' }), trade(4)];
+    expect(await store(again)).toEqual({ stored: 2, duplicates: 4, conflicts: [] });
+    expect(await storedSeqs()).toEqual(['1:1', '1:2', '1:3', '1:4']);
+  });
+
+  it.each<[string, Partial<Trade>]>([
+    ['price', { price: '100.51' }], ['amount', { amount: '2' }], ['side', { side: 'sell' }], ['trade_id', { trade_id: 'other' }],
+    ['exchange_ts', { exchange_ts: START + 9 }], ['seq_last', { seq_last: 8 }],
+  ])('calls the same seq with another %s a conflict, and overwrites nothing', async (field, change) => {
+    await store([trade(5)]);
+    for (const rows of [[trade(5, change)], [trade(11), trade(5, change), trade(12)]]) {
+      const { conflicts } = await store(rows);
+      expect(conflicts).toHaveLength(1);
+    }
+    const { conflicts } = await store([trade(5, change)]);
+    expect(conflicts[0]?.error).toMatch(new RegExp(`^${field}: stored .+, got .+instrument 1, seq 5`));
+    const inBatch = [trade(20), trade(20, { ...change, ...(field === 'seq_last' ? { seq_last: 22 } : {}) })];
+    if (field !== 'trade_id') inBatch.reverse().forEach((row) => Object.assign(row.message, { trade_id: 't' }));
+    expect((await store(inBatch)).conflicts.map((c) => c.row)).toEqual([inBatch[1]]);
+    expect(await storedSeqs()).toHaveLength(4);
+    expect((await pool.query('SELECT price, amount, side FROM public_trades WHERE seq = 5')).rows).toEqual([{ price: '100.50', amount: '1', side: 'buy' }]);
+    expect((await readCoverage(pool, 1, DAY)).slice(0, 2)).toEqual([[5, 5], [11, 12]]);
+  });
+
+  it('does not store a trade twice when its time moves across midnight', async () => {
+    await store([trade(5)]);
+    const moved = trade(5, { exchange_ts: START - 1 });
+    const { stored, conflicts } = await store([moved, trade(4, { exchange_ts: START - 2 })]);
+    expect({ stored, conflicts: conflicts.map((c) => c.row) }).toEqual({ stored: 1, conflicts: [moved] });
+    expect(await readCoverage(pool, 1, DAY - 1)).toEqual([[4, 4]]);
+    const both = [trade(9, { exchange_ts: START + 1 }), trade(9, { exchange_ts: START - 1 })];
+    expect((await store(both)).conflicts.map((c) => c.row)).toEqual([both[1]]);
+  });
+
+  it('refuses a run that overlaps others without being one of them, and claims nothing for it', async () => {
+    await store([run(10, 14), run(20, 24)]);
+    const bridging = run(12, 29);
+    const inner = trade(22);
+    const result = await store([bridging, inner, run(15, 19), run(31, 33)]);
+    expect(result).toMatchObject({ stored: 2, duplicates: 0 });
+    expect(result.conflicts.map((c) => c.row)).toEqual([bridging, inner]);
+    expect(await readCoverage(pool, 1, DAY)).toEqual([[10, 24], [31, 33]]);
+  });
+
+  it('lets neighbours of a refused run in the same batch through', async () => {
+    await store([trade(100)]);
+    const wide = run(50, 200);
+    const good = [run(60, 69), trade(150), trade(60, { seq_last: 69 })];
+    const result = await store([wide, ...good]);
+    expect(result.conflicts.map((c) => c.row)).toEqual([wide]);
+    expect(result).toMatchObject({ stored: 2, duplicates: 1 });
+    expect(await storedSeqs()).toEqual(['1:60-69', '1:100', '1:150']);
+    expect(await readCoverage(pool, 1, DAY)).toEqual([[60, 69], [100, 100], [150, 150]]);
+  });
+
+  it('finds rows that are stored but not covered, compares them and repairs the coverage', async () => {
+    await store([trade(1), trade(2), trade(3)]);
+    await pool.query('TRUNCATE trade_coverage');
+    await expect(store([trade(2), trade(4)])).rejects.toMatchObject({ code: '23505' });
+    const result = await store([trade(2), trade(3, { price: '9' }), trade(4)], true);
+    expect(result).toMatchObject({ stored: 1, duplicates: 1 });
+    expect(result.conflicts[0]?.error).toMatch(/^price/);
+    expect(await readCoverage(pool, 1, DAY)).toEqual([[2, 4]]);
+  });
+
+  it('keeps trades without a sequence by trade id', async () => {
+    const rows = [trade(null, { trade_id: 'b' }), trade(null, { trade_id: 'a' }), trade(null, { trade_id: 'b' })];
+    expect(await store(rows)).toMatchObject({ stored: 2, duplicates: 1 });
+    expect(await store([...rows, trade(1)])).toMatchObject({ stored: 1, duplicates: 3, conflicts: [] });
+    const moved = trade(null, { trade_id: 'a', exchange_ts: START + 77 });
+    expect((await store([moved])).conflicts[0]?.error).toMatch(/^exchange_ts/);
+  });
+
+  it('keeps a row of a day without a partition, and moves it when the day is made', async () => {
+    const later = trade(1, { exchange_ts: START + 5 * 86_400_000_000 });
+    expect(await store([later, trade(2)])).toMatchObject({ stored: 2 });
+    expect((await pool.query('SELECT count(*)::int AS n FROM public_trades_default')).rows).toEqual([{ n: 1 }]);
+    expect(await ensureDayPartitions(pool, 'public_trades', DAY + 4, DAY + 6)).toBe(3);
+    expect((await pool.query('SELECT count(*)::int AS n FROM public_trades_default')).rows).toEqual([{ n: 0 }]);
+    expect(await storedSeqs()).toEqual(['1:1', '1:2']);
+    expect(await store([later])).toMatchObject({ stored: 0, duplicates: 1 });
+  });
+});
+
+describe('against a model', () => {
+  const step = fc.record({
+    instrument: fc.integer({ min: 1, max: 3 }),
+    seq: fc.integer({ min: 1, max: 40 }),
+    length: fc.constantFrom(1, 1, 1, 2, 5),
+    dayShift: fc.constantFrom(0, 0, 0, 1),
+    price: fc.constantFrom('1', '1.0', '2'),
+  });
+
+  it('stores each key once, covers exactly what is stored, and accounts for every row', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(step, { minLength: 1, maxLength: 25 }), { minLength: 1, maxLength: 6 }), async (batches) => {
+        await pool.query('TRUNCATE public_trades, trade_coverage');
+        // First come, first stored: a row is new when its run meets no stored run of the instrument.
+        const model = new Map<number, { from: number; to: number; shape: string }[]>();
+        for (const batch of batches) {
+          const rows = batch.map(({ instrument, seq, length, dayShift, price }) => trade(seq, {
+            instrument, price, trade_id: `t${seq}`, exchange_ts: START + dayShift * 86_400_000_000 + seq,
+            ...(length > 1 ? { seq_last: seq + length - 1 } : {}),
+          }));
+          const expected = { stored: 0, duplicates: 0, conflicts: 0 };
+          for (const { instrument, seq, length, dayShift, price } of batch) {
+            const runs = model.get(instrument) ?? [];
+            model.set(instrument, runs);
+            const shape = `${seq}+${length}@${dayShift}=${Number(price)}`;
+            const met = runs.filter((r) => r.from <= seq + length - 1 && r.to >= seq);
+            if (met.length === 0) {
+              runs.push({ from: seq, to: seq + length - 1, shape });
+              expected.stored++;
+            } else if (met.some((r) => r.shape === shape)) expected.duplicates++;
+            else expected.conflicts++;
+          }
+          const { stored, duplicates, conflicts } = await store(rows);
+          // Inside one batch "first" may be decided against the database first: compare what must hold in any order.
+          expect(stored + duplicates + conflicts.length).toBe(rows.length);
+          expect({ stored, duplicates, conflicts: conflicts.length }).toEqual(expected);
+        }
+        await expectCoverageIsExact();
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  async function expectCoverageIsExact(): Promise<void> {
+    const { rows } = await pool.query(
+      `WITH stored AS (
+         SELECT instrument_id, (ts AT TIME ZONE 'UTC')::date AS day,
+           range_agg(int8range(seq, coalesce(seq_last, seq), '[]')) AS seqs, sum(coalesce(seq_last, seq) - seq + 1) AS n
+         FROM public_trades GROUP BY 1, 2)
+       SELECT coalesce(s.instrument_id, c.instrument_id) AS instrument_id, s.seqs::text AS stored, c.seqs::text AS covered
+       FROM stored s FULL JOIN trade_coverage c USING (instrument_id, day)
+       WHERE coalesce(s.seqs, '{}') <> coalesce(c.seqs, '{}')
+         OR s.n <> (SELECT sum(upper(r) - lower(r)) FROM unnest(s.seqs) AS r)`,
+    );
+    expect(rows).toEqual([]);
+  }
+});
+
+describe('two writers at once', () => {
+  it('store every trade once', async () => {
+    const rows = Array.from({ length: 400 }, (_value, n) => trade(Math.floor(n / 4) + 1, { instrument: (n % 4) + 1 }));
+    const outcomes = await Promise.all(Array.from({ length: 6 }, (_value, n) => store(n % 2 === 0 ? rows : rows.toReversed())));
+    expect(outcomes.reduce((sum, o) => sum + o.stored, 0)).toBe(400);
+    expect(outcomes.reduce((sum, o) => sum + o.duplicates, 0)).toBe(2000);
+    expect(outcomes.flatMap((o) => o.conflicts)).toEqual([]);
+  });
+});

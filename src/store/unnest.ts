@@ -1,0 +1,24 @@
+// INSERT … SELECT FROM unnest of one array per column: the statement text does not depend on the number of rows, so it is
+// planned once per connection.
+
+/** SQL type of each column as it is sent; `micros` is an int8 of µs since the epoch that is stored as timestamptz. */
+export type ColumnTypes = Readonly<Record<string, 'int4' | 'int8' | 'numeric' | 'text' | 'bool' | 'jsonb' | 'micros'>>;
+
+export type Cell = string | number | boolean | null;
+
+/** `timestamptz` from an int8 of µs, exact where to_timestamp(double precision) is not. */
+export const timestampOf = (micros: string): string => `timestamptz 'epoch' + ${micros} * interval '1 microsecond'`;
+
+/** `INSERT INTO table (…) SELECT … FROM unnest($1::…[], …) ORDER BY key tail`. */
+export function unnestInsert(table: string, types: ColumnTypes, key: string, tail: string): string {
+  const names = Object.keys(types);
+  const arrays = names.map((name, n) => `$${n + 1}::${types[name] === 'micros' ? 'int8' : types[name]}[]`);
+  const values = names.map((name) => (types[name] === 'micros' ? `${timestampOf(`u.${name}`)} AS ${name}` : `u.${name}`));
+  return `INSERT INTO ${table} (${names.join(', ')}) SELECT ${values.join(', ')}
+    FROM unnest(${arrays.join(', ')}) AS u(${names.join(', ')}) ORDER BY ${key} ${tail}`;
+}
+
+/** One array per column of `types`. */
+export function columnArrays<T>(types: ColumnTypes, rows: readonly T[], cell: (row: T, column: string) => Cell): Cell[][] {
+  return Object.keys(types).map((column) => rows.map((row) => cell(row, column)));
+}
