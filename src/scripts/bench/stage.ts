@@ -113,9 +113,9 @@ export class MetricsText {
     });
   }
 
-  /** The sum over the series of `name` whose labels contain `label`. */
-  sum(name: string, label = ''): number {
-    return this.#lines.filter((l) => l.name === name && l.labels.includes(label)).reduce((sum, l) => sum + l.value, 0);
+  /** The sum over the series of `name` whose labels contain all of `labels`. */
+  sum(name: string, ...labels: string[]): number {
+    return this.#lines.filter((l) => l.name === name && labels.every((label) => l.labels.includes(label))).reduce((sum, l) => sum + l.value, 0);
   }
 
   /** Upper bounds of a histogram with cumulative counts, summed over series. */
