@@ -1,0 +1,306 @@
+// The simulated Deribit: sessions, channels, credits, and what happens each tick. Methods are in methods.ts.
+import type { Socket } from 'node:net';
+import { Book } from '../book.ts';
+import type { Connection } from '../connection.ts';
+import { Mischief, tradeLine, withheld } from '../emission.ts';
+import { answer, restFault } from '../http.ts';
+import { Market } from '../market.ts';
+import type { Spec } from '../spec.ts';
+import type { HttpExchange, Venue, World } from '../world.ts';
+import { Channel, parseChannel } from './channels.ts';
+import { bookSnapshot, pushChannel } from './push.ts';
+import { Credits } from './credits.ts';
+import { namesOf, notification, objectOf, quoteMembers, tickerMembers, tradeId, tradeObject, volumeAndCost, type MarketNames } from './frames.ts';
+import { methodTable, type Call, type Method } from './methods.ts';
+import { hearersOf, replayFrame } from './replay.ts';
+import { errorText, invalidParam, parseRequest, resultText, RpcError, statusOf, Params, type Request } from './rpc.ts';
+import { Session, type SessionHost } from './session.ts';
+import { printLegs } from './combos.ts';
+
+const MAX_CONNECTIONS = 32;
+const MAX_CHANNELS = 500;
+
+export interface Listed {
+  readonly market: Market;
+  readonly names: MarketNames;
+}
+
+export class DeribitVenue implements Venue, SessionHost {
+  readonly marketId = 'deribit';
+  readonly world: World;
+  readonly markets = new Map<string, Market>();
+  readonly names = new Map<Market, MarketNames>();
+  readonly connections = new Set<Connection>();
+  readonly sessions = new Map<Connection, Session>();
+  readonly channels = new Map<string, Channel>();
+  readonly books = new Map<Market, Book>();
+  locked: 'true' | 'partial' | 'false' = 'false';
+  lockedIndices: string[] = [];
+  /** Channels of trades that hear a market, wide ones included. */
+  readonly #hearers = new Map<Market, Channel[]>();
+  readonly #credits: Credits;
+  readonly #mischief: Mischief;
+  readonly #methods: Map<string, Method>;
+
+  constructor(world: World, specs: readonly Spec[], keep: number) {
+    this.world = world;
+    this.#credits = new Credits(world);
+    this.#mischief = new Mischief(world);
+    for (const spec of specs) this.addMarket(spec, keep);
+    this.#methods = methodTable(this);
+  }
+
+  addMarket(spec: Spec, keep: number): Market {
+    const market = new Market(spec, { seed: this.world.seed, keep, liquidations: spec.kind === 'perpetual' || spec.kind === 'future' });
+    this.names.set(market, namesOf(market, this.markets.size));
+    this.markets.set(spec.symbol, market);
+    return market;
+  }
+
+  refuse(path: string, ip: string): { status: number; body: string } | null {
+    if (path !== '/ws/api/v2') return { status: 404, body: 'Not Found' };
+    const mine = [...this.connections].filter((connection) => connection.ip === ip).length;
+    return this.world.limits && mine >= MAX_CONNECTIONS ? { status: 429, body: 'Too Many Requests' } : null;
+  }
+
+  accept(connection: Connection, _path: string, _query: URLSearchParams, _raw: Socket): void {
+    const session = new Session(this, connection);
+    this.connections.add(connection);
+    this.sessions.set(connection, session);
+    connection.socket.on('close', () => {
+      this.drop(connection);
+      this.connections.delete(connection);
+    });
+  }
+
+  drop(connection: Connection): void {
+    const session = this.sessions.get(connection);
+    for (const name of session?.channels ?? []) if (session !== undefined) this.#leave(session, name);
+    this.sessions.delete(connection);
+  }
+
+  http(exchange: HttpExchange): void {
+    const { world } = this;
+    const usIn = world.nowUs();
+    const times = (): { usIn: number; usOut: number } => ({ usIn, usOut: world.nowUs() + 40 });
+    const faultBody = (status: number): { body: string } => ({ body: errorText(null, faultError(status), times()) });
+    if (restFault(world, this.marketId, exchange, faultBody)) return;
+    const request = httpRequest(exchange);
+    if (request === null) {
+      answer(exchange.response, 404, 'Not Found', {}, 'text/plain');
+      return;
+    }
+    const id = request instanceof RpcError ? null : request.id;
+    try {
+      if (request instanceof RpcError) throw request;
+      const result = this.call({ session: null, ip: exchange.ip, method: request.method, params: request.params });
+      answer(exchange.response, 200, resultText(id, result ?? 'null', times()));
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      answer(exchange.response, statusOf(error.code), errorText(id, error, times()));
+    }
+  }
+
+  call(call: Call): string | null {
+    const method = this.#methods.get(call.method);
+    const authenticated = call.session?.authenticated ?? false;
+    if (method === undefined) {
+      if (!call.method.startsWith('private/')) throw new RpcError(-32601, 'Method not found');
+      throw authenticated ? new RpcError(13025, 'method_switched_off_by_admin') : new RpcError(13009, 'unauthorized', { reason: 'invalid_token', param: 'token' });
+    }
+    if (!this.#credits.spend(call.ip, method.pool ?? 'default')) throw new RpcError(10028, 'too_many_requests');
+    if (method.socket === true && call.session === null) throw new RpcError(10030, 'must_be_websocket_request');
+    if (method.private === true && !authenticated) throw new RpcError(13009, 'unauthorized', { reason: 'invalid_token', param: 'token' });
+    return method.run(new Params(call.params), call);
+  }
+
+  /** What public/subscribe answers: the channels that are subscribed now, of those asked for. */
+  subscribe(session: Session, names: readonly string[]): string | null {
+    if (names.length > MAX_CHANNELS) throw invalidParam('channels', `more than ${MAX_CHANNELS} channels`);
+    const { faults } = this.world;
+    const parsed = names.map((name) => ({ name, at: parseChannel(name, (instrument) => this.markets.has(instrument)) }));
+    if (parsed.some(({ at }) => at?.raw === true) && !session.authenticated) {
+      throw new RpcError(13778, 'raw_subscriptions_not_available_for_unauthorized');
+    }
+    const fault = (kind: 'ack_never' | 'reject_subscription', name: string, symbol: string | null | undefined): boolean =>
+      faults.strike(kind, this.marketId, symbol ?? undefined, name) !== null;
+    if (parsed.some(({ name, at }) => fault('ack_never', name, at?.instrument))) return null;
+    const accepted: string[] = [];
+    for (const { name, at } of parsed) {
+      if (at === null || fault('reject_subscription', name, at.instrument)) continue;
+      accepted.push(name);
+      if (session.channels.has(name)) continue;
+      session.channels.add(name);
+      this.world.ledger.note({ k: 'sub', market_id: this.marketId, conn: session.connection.id, channel: name });
+      const channel = this.channels.get(name) ?? this.#open(name, new Channel(name, at, this.markets.get(at.instrument ?? '') ?? null));
+      channel.readers.add(session.connection);
+      // The snapshot belongs behind the acknowledgement.
+      if (at.type === 'book') setImmediate(() => this.#snapshot(channel, session.connection));
+    }
+    return JSON.stringify(accepted);
+  }
+
+  unsubscribe(session: Session, names: readonly string[]): string[] {
+    return names.filter((name) => {
+      if (!session.channels.delete(name)) return false;
+      this.world.ledger.note({ k: 'unsub', market_id: this.marketId, conn: session.connection.id, channel: name });
+      this.#leave(session, name);
+      return true;
+    });
+  }
+
+  publish(market: Market, from: number, to: number): void {
+    const names = this.#namesOf(market);
+    const { history: h, spec } = market;
+    const hearers = this.#hearers.get(market) ?? [];
+    const faulty = this.world.faults.any;
+    for (let seq = from; seq <= to; seq++) {
+      if (spec.legs !== undefined) printLegs(this, market, seq);
+      const why = faulty && hearers.length > 0 ? withheld(this.world, market) : null;
+      const sent = hearers.length > 0 && why === null;
+      const id = tradeId(names, seq);
+      const price = market.priceText(h.price(seq));
+      this.world.ledger.append(tradeLine(market, id, seq, seq, price, market.amountText(h.lots(seq)), h.isSell(seq), h.ts(seq), sent, why));
+      if (!sent) continue;
+      const add = (text: string): void => {
+        for (const channel of hearers) channel.pending.push(text);
+      };
+      if (!faulty) {
+        add(tradeObject(market, names, seq));
+        continue;
+      }
+      this.#mischief.deliver(market, {
+        tradeId: id,
+        send: () => add(tradeObject(market, names, seq)),
+        twin: () => {
+          const other = h.price(seq) + spec.tick * 3;
+          add(tradeObject(market, names, seq, other));
+          return market.priceText(other);
+        },
+        readers: () => new Set(hearers.flatMap((channel) => [...channel.readers])),
+      });
+    }
+  }
+
+  tick(nowMs: number): void {
+    const mono = this.world.clock.monotonicMs();
+    for (const session of this.sessions.values()) session.tick(mono);
+    this.#mischief.settle();
+    for (const channel of this.channels.values()) pushChannel(this, channel, nowMs, mono);
+  }
+
+  replay(stream: string, data: string): void {
+    replayFrame(this, stream, data);
+  }
+
+  hears(stream: string): boolean {
+    return hearersOf(this, stream).length > 0;
+  }
+
+  /** `{channel, data}` to the channel's readers; platform_state also changes what public/status says. */
+  announce(message: Readonly<Record<string, unknown>>): number {
+    const name = String(message['channel'] ?? 'platform_state');
+    const data = (message['data'] ?? {}) as Record<string, unknown>;
+    if (name === 'platform_state' && typeof data['locked'] === 'boolean') {
+      const index = String(data['price_index'] ?? '');
+      this.lockedIndices = this.lockedIndices.filter((other) => other !== index);
+      if (data['locked']) this.lockedIndices.push(index);
+      this.locked = this.lockedIndices.length === 0 ? 'false' : 'partial';
+    } else if (name === 'platform_state' && typeof data['maintenance'] === 'boolean') this.locked = data['maintenance'] ? 'true' : 'false';
+    const channel = this.channels.get(name);
+    channel?.sendAny(JSON.stringify(data));
+    return channel?.readers.size ?? 0;
+  }
+
+  state(): Record<string, unknown> {
+    return {
+      locked: this.locked,
+      connections: [...this.sessions.values()].map((s) => ({ conn: s.connection.id, authenticated: s.authenticated, channels: [...s.channels] })),
+    };
+  }
+
+  /** The market that `instrument_name` names. */
+  market(params: Params): Listed {
+    const symbol = params.text('instrument_name');
+    const market = this.markets.get(symbol);
+    if (market === undefined) throw new RpcError(13020, 'not_found', { reason: 'instrument not found', param: 'instrument_name' });
+    return { market, names: this.#namesOf(market) };
+  }
+
+  /** Markets of a settlement currency (spot pairs: either side) and kind; `any` and null match all. */
+  select(currency: string, kind: string | null): Listed[] {
+    const fits = ({ spec }: Market): boolean => {
+      const wireKind = String(spec.wire['kind']);
+      const kindFits = kind === null || kind === 'any' || kind === wireKind || (kind === 'combo' && wireKind.endsWith('_combo'));
+      const family = spec.settle === null ? [spec.base, spec.quote] : [spec.settle];
+      return kindFits && (currency === 'any' || family.includes(currency.toUpperCase()));
+    };
+    return [...this.markets.values()].filter(fits).map((market) => ({ market, names: this.#namesOf(market) }));
+  }
+
+  summary(market: Market): string {
+    const members = new Map(tickerMembers(market, this.world.nowMs()));
+    const day = volumeAndCost(market, market.candles.day(this.world.nowMs()));
+    const quote = new Map(quoteMembers(market));
+    return objectOf([
+      ['volume', day.volume], ['volume_usd', day.cost], ['quote_currency', `"${market.spec.quote}"`], ['base_currency', `"${market.spec.base}"`],
+      ['open_interest', members.get('open_interest') ?? '0'], ['mark_price', members.get('mark_price') ?? 'null'], ['last', members.get('last_price') ?? 'null'],
+      ['bid_price', quote.get('best_bid_price') ?? 'null'], ['ask_price', quote.get('best_ask_price') ?? 'null'], ['instrument_name', `"${market.spec.symbol}"`],
+      ['creation_timestamp', String(this.world.nowMs())],
+    ]);
+  }
+
+  book(market: Market): Book {
+    const book = this.books.get(market) ?? new Book(market);
+    this.books.set(market, book);
+    return book;
+  }
+
+  #namesOf(market: Market): MarketNames {
+    return this.names.get(market) ?? namesOf(market, 0);
+  }
+
+  #open(name: string, channel: Channel): Channel {
+    this.channels.set(name, channel);
+    for (const market of this.#marketsOf(channel)) {
+      market.watchers++;
+      if (channel.parsed.type === 'trades') this.#hearers.set(market, [...(this.#hearers.get(market) ?? []), channel]);
+    }
+    return channel;
+  }
+
+  #leave(session: Session, name: string): void {
+    const channel = this.channels.get(name);
+    if (channel === undefined) return;
+    // What was made while this reader was subscribed is still its own.
+    channel.flush();
+    channel.readers.delete(session.connection);
+    if (channel.readers.size > 0) return;
+    this.channels.delete(name);
+    for (const market of this.#marketsOf(channel)) {
+      market.watchers--;
+      this.#hearers.set(market, (this.#hearers.get(market) ?? []).filter((other) => other !== channel));
+    }
+  }
+
+  #marketsOf(channel: Channel): Market[] {
+    if (channel.market !== null) return [channel.market];
+    return channel.parsed.type === 'trades' ? this.select(channel.parsed.currency, channel.parsed.kind).map(({ market }) => market) : [];
+  }
+
+  #snapshot(channel: Channel, reader: Connection): void {
+    reader.send(notification(channel.name, bookSnapshot(this, channel)));
+  }
+}
+
+function faultError(status: number): RpcError {
+  return status === 429 ? new RpcError(10028, 'too_many_requests') : status >= 500 ? new RpcError(11094, 'internal_server_error') : new RpcError(11050, 'bad_request');
+}
+
+/** POST brings a JSON-RPC body, GET the method in the path and the parameters in the query. */
+function httpRequest({ request, path, query, body }: HttpExchange): Request | RpcError | null {
+  const method = /^\/api\/v2(?:\/((?:public|private)\/\w+))?$/.exec(path);
+  if (method === null) return null;
+  if (request.method === 'POST' || body !== '') return parseRequest(body);
+  return method[1] === undefined ? null : { id: null, method: method[1], params: Object.fromEntries(query) };
+}
