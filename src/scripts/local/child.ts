@@ -58,12 +58,21 @@ export async function stopChild(child: ChildProcess, signal: NodeJS.Signals, gra
   clearTimeout(timer);
 }
 
-/** A TCP port of 127.0.0.1 that was free a moment ago. */
-export async function freePort(): Promise<number> {
+/** A TCP port of 127.0.0.1 that was free a moment ago; `preferred` when that one is. */
+export async function freePort(preferred = 0): Promise<number> {
+  try {
+    return await listenOnce(preferred);
+  } catch (error) {
+    if (preferred === 0) throw error;
+    return listenOnce(0);
+  }
+}
+
+function listenOnce(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(port, '127.0.0.1', () => {
       const address = server.address();
       server.close(() => {
         if (address !== null && typeof address === 'object') resolve(address.port);

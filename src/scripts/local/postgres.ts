@@ -16,6 +16,8 @@ export type StopMode = 'smart' | 'fast' | 'immediate' | 'kill';
 export interface PostgresOptions {
   /** Name of the database that the URL leads to; created with the folder. */
   database?: string;
+  /** Makes the folder's cluster anew: whatever it held is gone. */
+  empty?: boolean;
   /** Further settings, `name: value`. */
   settings?: Record<string, string>;
 }
@@ -58,6 +60,7 @@ export async function startPostgres(dir: string, options: PostgresOptions = {}):
   const binaries = await findPostgres();
   const data = dataFolder(root, binaries);
   const database = options.database ?? 'postgres';
+  if (options.empty === true) rmSync(data, { recursive: true, force: true });
   const logFile = join(root, 'postgres.log');
   if (!existsSync(join(data, 'PG_VERSION'))) initialise(root, data, binaries, database);
   const password = readFileSync(join(root, 'password'), 'utf8').trim();

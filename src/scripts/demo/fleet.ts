@@ -1,0 +1,157 @@
+// The fleet on this machine: servers in the data folder, the simulator, the services; started side by side where they can be,
+// stopped in the reverse of how data flows.
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Resolution } from '../../contracts/index.ts';
+import { MARKETS } from '../../exchanges/registry.ts';
+import { loadConfig } from '../../runtime/env.ts';
+import { freePort, logTail } from '../local/child.ts';
+import { startPostgres, type LocalPostgres } from '../local/postgres.ts';
+import { startRedis, type LocalRedis } from '../local/redis.ts';
+import type { DemoOptions } from './options.ts';
+import { Supervised } from './supervisor.ts';
+
+const SIMULATOR_PORT = 7600;
+const DATABASE = 'tapekeeper';
+const SIMULATOR_ROUNDS = 600;
+
+/** Variables that would lead a local fleet to somebody's servers, or belong to one process only. */
+const NOT_INHERITED = /^(DATABASE_URL|REDIS_URL|STREAM_REDIS_URL|SIM_.*|EXCHANGE_MODE|EXECUTOR_MODE|INSTANCE_ID|METRICS_.*|UNLOCK_POLICY|DATA_DIR)(_FILE)?$/;
+const MARKET_URL = /_(WS|REST)_URL$/;
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+export interface Fleet {
+  readonly options: DemoOptions;
+  readonly folder: string;
+  readonly logDir: string;
+  readonly ledgerFile: string;
+  readonly postgres: LocalPostgres;
+  readonly redis: LocalRedis;
+  readonly simulator: Supervised | null;
+  readonly simulatorUrl: string;
+  readonly receiver: Supervised;
+  readonly distributors: readonly Supervised[];
+  /** Candle resolutions that the fleet subscribes. */
+  readonly resolutions: readonly Resolution[];
+  /** All long-running service processes. */
+  readonly processes: readonly Supervised[];
+  /** Ends the services, then the servers. Names of what had to be killed. */
+  stop(): Promise<string[]>;
+}
+
+/** Starts everything; what was started is stopped again when something fails. Rejects with one clear line. */
+export async function startFleet(options: DemoOptions, env: Env, say: (line: string) => void, signal: AbortSignal): Promise<Fleet> {
+  const folder = options.dataDir;
+  const logDir = join(folder, 'logs');
+  // Generated markets begin anew with every start: rows of an earlier run would contradict them. What was recorded live stays.
+  if (options.mode === 'sim') for (const name of ['redis', 'logs', 'ledger.ndjson']) rmSync(join(folder, name), { recursive: true, force: true });
+  mkdirSync(logDir, { recursive: true });
+  const ledgerFile = join(folder, 'ledger.ndjson');
+  const simulatorPort = options.mode === 'sim' ? await freePort(SIMULATOR_PORT) : 0;
+  const simulatorUrl = `http://127.0.0.1:${simulatorPort}`;
+  const common = { ...inherited(env, options.mode), EXCHANGE_MODE: options.mode, SIM_URL: simulatorUrl, UNLOCK_POLICY: 'auto', ...symbolVariables(options) };
+  const simulator = options.mode === 'sim'
+    ? new Supervised({ name: 'simulator', service: 'simulator', logDir, env: { ...common, ...simulatorVariables(options, simulatorPort, ledgerFile) } })
+    : null;
+
+  const started: { postgres?: LocalPostgres; redis?: LocalRedis } = {};
+  const services: Supervised[] = [];
+  const stop = (): Promise<string[]> => stopAll(simulator, services, started.postgres, started.redis);
+  try {
+    say(`starting PostgreSQL, Redis${simulator === null ? '' : ' and the exchange simulator'} in ${folder}`);
+    const [postgres, redis] = await Promise.all([
+      startPostgres(join(folder, 'postgres'), { database: DATABASE, empty: options.mode === 'sim' }).then((s) => (started.postgres = s)),
+      startRedis(join(folder, 'redis'), { appendonly: true, maxmemory: '1gb' }).then((s) => (started.redis = s)),
+      simulator === null ? null : startSimulator(simulator, simulatorUrl, signal),
+    ]);
+    refuseWhenAborted(signal);
+    const { resolutions } = loadConfig(MARKETS, common);
+    const serviceEnv = { ...common, DATABASE_URL: postgres.url, REDIS_URL: redis.url };
+    writeFileSync(join(folder, 'connect.env'), `DATABASE_URL=${postgres.url}\nREDIS_URL=${redis.url}\n`, { mode: 0o600 });
+    say('bootstrapping: schema, instruments, states');
+    await bootstrap(new Supervised({ name: 'janitor', service: 'janitor', logDir, env: serviceEnv }), signal);
+    const receiver = new Supervised({ name: 'receiver', service: 'receiver', logDir, env: serviceEnv });
+    const distributors = Array.from({ length: options.distributors }, (_, i) =>
+      new Supervised({ name: `distributor-${i + 1}`, service: 'distributor', logDir, env: serviceEnv }));
+    services.push(receiver, ...distributors);
+    await Promise.all(services.map((service) => service.start()));
+    const processes = simulator === null ? services : [simulator, ...services];
+    return { options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, processes, resolutions, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function refuseWhenAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw new Error('stopped before the fleet was up');
+}
+
+async function startSimulator(simulator: Supervised, url: string, signal: AbortSignal): Promise<void> {
+  await simulator.start();
+  for (let round = 0; round < SIMULATOR_ROUNDS; round++) {
+    const answered = await fetch(`${url}/control/state`).then((response) => response.ok, () => false);
+    if (answered) return;
+    refuseWhenAborted(signal);
+    if (simulator.restarts > 2) break;
+    await sleep(25);
+  }
+  throw new Error(`the simulator does not start: ${reasonIn(simulator.logFile)}`);
+}
+
+async function bootstrap(janitor: Supervised, signal: AbortSignal): Promise<void> {
+  const interrupt = (): void => void janitor.stop();
+  signal.addEventListener('abort', interrupt, { once: true });
+  const code = await janitor.runOnce();
+  signal.removeEventListener('abort', interrupt);
+  refuseWhenAborted(signal);
+  if (code !== 0) throw new Error(`the bootstrap failed: ${reasonIn(janitor.logFile)}`);
+}
+
+/** The last thing a process said before it ended: its fatal log line, else the last line whatever it is. */
+export function reasonIn(logFile: string): string {
+  const lines = logTail(logFile, 40).split('\n');
+  const fatal = lines.findLast((line) => line.includes('"level":"fatal"'));
+  try {
+    if (fatal !== undefined) return `${(JSON.parse(fatal) as { msg?: string }).msg ?? fatal} (${logFile})`;
+  } catch {
+    // not JSON after all: fall through to the text
+  }
+  return `${lines.at(-1) ?? ''} (${logFile})`;
+}
+
+async function stopAll(
+  simulator: Supervised | null, services: readonly Supervised[], postgres: LocalPostgres | undefined, redis: LocalRedis | undefined,
+): Promise<string[]> {
+  const all = simulator === null ? services : [...services, simulator];
+  const clean = await Promise.all(all.map((service) => service.stop()));
+  await Promise.all([postgres?.stop('fast'), redis?.stop()]);
+  return all.filter((_, i) => clean[i] === false).map((service) => service.name);
+}
+
+function inherited(env: Env, mode: 'sim' | 'live'): Record<string, string> {
+  const out: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined || NOT_INHERITED.test(name)) continue;
+    // A simulated fleet that reads a real exchange would be neither.
+    if (mode === 'sim' && MARKET_URL.test(name)) continue;
+    out[name] = value;
+  }
+  return out;
+}
+
+function symbolVariables({ symbols }: DemoOptions): Record<string, string> {
+  if (symbols === null) return {};
+  const lists = [...symbols].map(([market, names]) => [`${market.toUpperCase()}_SYMBOLS`, names.join(',')]);
+  return { MARKETS: [...symbols.keys()].join(','), ...(Object.fromEntries(lists) as Record<string, string>) };
+}
+
+function simulatorVariables(options: DemoOptions, port: number, ledgerFile: string): Record<string, string> {
+  return {
+    SIM_HOST: '127.0.0.1', SIM_PORT: String(port), SIM_SEED: String(options.seed), SIM_LEDGER: ledgerFile, SIM_SPEED: String(options.speed),
+    ...(options.rate === null ? {} : { SIM_RATE: String(options.rate) }),
+    ...(options.replay === null ? {} : { SIM_REPLAY: options.replay }),
+  };
+}

@@ -1,0 +1,33 @@
+import { expect, it } from 'vitest';
+import { UsageError } from '../../core/errors.ts';
+import { parseOptions } from './options.ts';
+
+const MARKETS = ['deribit', 'binance_spot'];
+const parse = (...argv: string[]): ReturnType<typeof parseOptions> => parseOptions(argv, {}, MARKETS);
+
+it('runs until it is stopped, without faults, when nothing is said', () => {
+  expect(parse()).toMatchObject({ mode: 'sim', durationS: null, report: null, faults: false, replay: null, distributors: 2, symbols: null });
+});
+
+it('breaks things in a checked run, unless told not to or replaying', () => {
+  expect(parse('--duration', '30', '--seed', '7', '--report', 'r.json')).toMatchObject({ durationS: 30, seed: 7, faults: true });
+  expect(parse('--duration', '30', '--faults', 'off')?.faults).toBe(false);
+  expect(parse('--duration', '30', '--replay', 'x')?.faults).toBe(false);
+});
+
+it('reads symbols by market', () => {
+  expect(parse('--symbols', 'deribit:BTC-PERPETUAL, binance_spot:BTCUSDT,deribit:ETH-PERPETUAL')?.symbols)
+    .toEqual(new Map([['deribit', ['BTC-PERPETUAL', 'ETH-PERPETUAL']], ['binance_spot', ['BTCUSDT']]]));
+});
+
+it('keeps live and simulated data apart', () => {
+  expect(parse('--live')?.dataDir).not.toBe(parse()?.dataDir);
+  expect(parseOptions([], { DATA_DIR: '/x' }, MARKETS)?.dataDir).toBe('/x');
+});
+
+it.each([
+  ['--duration', 'soon'], ['--duration', '0'], ['--seed', '-1'], ['--rate', 'NaN'], ['--symbols', 'kraken:XBT'], ['--symbols', 'BTCUSDT'],
+  ['--faults', 'maybe'], ['--report', 'r.json'], ['--nonsense', '1'], ['extra'], ['--live', '--seed', '3'],
+])('refuses %s %s', (...argv) => {
+  expect(() => parse(...argv)).toThrow(UsageError);
+});

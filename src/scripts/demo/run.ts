@@ -1,0 +1,108 @@
+// A headless run with a verdict: traffic and faults → heal → stop the generators → drain → check → report.
+import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MARKETS } from '../../exchanges/registry.ts';
+import { Chaos } from './chaos.ts';
+import { Control } from './control.ts';
+import { checkDeadLetters, waitForDrain, waitForReceiver } from './drain.ts';
+import type { FiguresReader } from './figures.ts';
+import type { Fleet } from './fleet.ts';
+import type { Snapshot } from './snapshot.ts';
+import { checkSubscriptions } from './subscribed.ts';
+import { checkTrades, verdict, type Verdict } from './verdict.ts';
+
+const SETTLE_S = 30;
+const DRAIN_S = 60;
+
+export interface Report {
+  ok: boolean;
+  mode: string;
+  seed: number;
+  started_at: string;
+  duration_s: number;
+  /** From the command's start to the first committed trade row. */
+  first_row_s: number | null;
+  invariants: Verdict[];
+  faults: Chaos['strikes'];
+  figures: Snapshot | null;
+  restarts: Record<string, number>;
+}
+
+export interface RunParts {
+  fleet: Fleet;
+  reader: FiguresReader;
+  signal: AbortSignal;
+  startedAt: string;
+  firstRowS: () => number | null;
+  lastSnapshot: () => Snapshot | null;
+  say: (line: string) => void;
+}
+
+/** Runs for the options' duration, then settles and checks. Returns null when it was interrupted. */
+export async function checkedRun(parts: RunParts): Promise<Report | null> {
+  const { fleet, reader, signal, say } = parts;
+  const { options } = fleet;
+  const durationS = options.durationS ?? 0;
+  const control = new Control(fleet.simulatorUrl);
+  const chaos = new Chaos(fleet, control, reader.redis);
+  const markets = options.symbols === null ? Object.keys(MARKETS) : [...options.symbols.keys()];
+  try {
+    await Promise.all([
+      sleep(durationS * 1000, undefined, { signal }),
+      options.faults ? chaos.play(durationS, markets, signal) : null,
+    ]);
+  } catch {
+    return null;
+  }
+  const figures = parts.lastSnapshot();
+  say('settling: heal, stop the generators, drain');
+  const invariants = options.mode === 'sim'
+    ? await settleSimulated(fleet, reader, control, chaos, markets)
+    : await settleLive(fleet, reader);
+  const report: Report = {
+    ok: invariants.every((invariant) => invariant.ok) && chaos.strikes.every((strike) => strike.problem === null),
+    mode: options.mode, seed: options.seed, started_at: parts.startedAt, duration_s: durationS, first_row_s: parts.firstRowS(),
+    invariants, faults: chaos.strikes, figures,
+    restarts: Object.fromEntries(fleet.processes.map((process) => [process.name, process.restarts])),
+  };
+  if (options.report !== null) writeFileSync(options.report, `${JSON.stringify(report, null, 2)}\n`);
+  for (const line of reportLines(report)) say(line);
+  return report;
+}
+
+async function settleSimulated(
+  fleet: Fleet, reader: FiguresReader, control: Control, chaos: Chaos, markets: readonly string[],
+): Promise<Verdict[]> {
+  const { redis, pool } = reader;
+  await control.heal();
+  const subscriptions = await checkSubscriptions(redis, control, markets, fleet.resolutions, SETTLE_S);
+  // Healthy traffic once more: the first trade after a hole is what makes the hole known.
+  await sleep(2_000);
+  await control.rate(0);
+  await sleep(500);
+  const unpublished = await waitForReceiver(redis, fleet.ledgerFile, SETTLE_S);
+  // Quotes go on without trades; only a stopped receiver leaves a stream that can be drained to its end.
+  await fleet.receiver.stop();
+  const drained = await waitForDrain(redis, DRAIN_S);
+  const trades = await checkTrades(pool, fleet.ledgerFile);
+  const published = verdict('published', unpublished === null ? [] : [unpublished], unpublished ?? 'the receiver holds nothing back');
+  return [...trades, published, drained, await checkDeadLetters(redis, chaos.poison), subscriptions];
+}
+
+/** Nobody keeps a ledger of the real exchanges: what can be checked is that all that came in is stored. */
+async function settleLive(fleet: Fleet, reader: FiguresReader): Promise<Verdict[]> {
+  await fleet.receiver.stop();
+  const drained = await waitForDrain(reader.redis, DRAIN_S);
+  const { rows } = await reader.pool.query<{ n: string }>('SELECT count(*) AS n FROM public_trades');
+  const stored = Number(rows[0]?.n ?? 0);
+  const some = verdict('rows', stored > 0 ? [] : ['no trade was stored'], `${stored} trades stored`, { rows: stored });
+  return [some, drained, await checkDeadLetters(reader.redis, [])];
+}
+
+/** The verdicts as lines for people. */
+export function reportLines(report: Report): string[] {
+  const lines = report.invariants.map(({ name, ok, detail }) => `${ok ? '✓' : '✗'} ${name.padEnd(17)} ${detail}`);
+  const examples = report.invariants.flatMap(({ name, examples: shown }) => shown.map((example) => `    ${name}: ${example}`));
+  const failed = report.faults.filter(({ problem }) => problem !== null).map(({ what, problem }) => `✗ fault not injected: ${what}: ${problem}`);
+  return [...lines, ...examples, ...failed, report.ok ? 'all invariants hold' : 'INVARIANTS FAILED'];
+}

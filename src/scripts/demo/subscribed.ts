@@ -1,0 +1,44 @@
+// What is subscribed at the simulated exchanges against what is wanted, in the venues' own channel names.
+import type { Redis } from 'ioredis';
+import { subscriptionsKey, type Channel, type Resolution } from '../../contracts/index.ts';
+import { MARKETS } from '../../exchanges/registry.ts';
+import type { Control } from './control.ts';
+import { settle } from './settle.ts';
+import { verdict, type Verdict } from './verdict.ts';
+
+/** Venue channels that serve what is wanted of one market. */
+async function wantedWire(redis: Redis, marketId: string, resolutions: readonly Resolution[]): Promise<Set<string>> {
+  const feed = MARKETS[marketId]?.feed;
+  const members = await redis.smembers(subscriptionsKey(marketId));
+  return new Set(members.flatMap((member) => {
+    const at = member.indexOf(':');
+    return feed?.wireChannels({ channel: member.slice(0, at) as Channel, symbol: member.slice(at + 1) }, resolutions) ?? [];
+  }));
+}
+
+/**
+ * Waits until every wanted channel is subscribed exactly once per market (a second live connection would be a leak), and
+ * nothing else that serves a symbol is.
+ */
+export async function checkSubscriptions(
+  redis: Redis, control: Control, markets: readonly string[], resolutions: readonly Resolution[], seconds: number,
+): Promise<Verdict> {
+  let wantedTotal = 0;
+  const complaint = await settle(seconds, async () => {
+    const state = await control.state();
+    const wrong: string[] = [];
+    wantedTotal = 0;
+    for (const marketId of markets) {
+      const wanted = await wantedWire(redis, marketId, resolutions);
+      wantedTotal += wanted.size;
+      const subscribed = (state.markets[marketId]?.connections ?? []).flatMap((c) => c.streams ?? c.channels ?? []);
+      for (const wire of wanted) {
+        const times = subscribed.filter((name) => name === wire).length;
+        if (times !== 1) wrong.push(`${marketId} ${wire} is wanted and subscribed ${times} times`);
+      }
+      for (const wire of subscribed) if (!wanted.has(wire) && /[.@]/.test(wire)) wrong.push(`${marketId} ${wire} is subscribed but not wanted`);
+    }
+    return wrong.length === 0 ? null : wrong.slice(0, 3).join('; ');
+  });
+  return verdict('subscriptions', complaint === null ? [] : [complaint], complaint ?? `${wantedTotal} wanted, each subscribed once`, { wanted: wantedTotal });
+}
