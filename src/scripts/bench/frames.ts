@@ -14,7 +14,7 @@ export interface FrameSet {
 }
 
 /** Enough that no candidate profits from one frame's branch pattern. */
-const MIN_FRAMES = 20;
+export const MIN_FRAMES = 20;
 
 /** The frames of a file or folder, sorted by market and kind; only those that hold market data we collect. */
 export function framesFrom(path: string): FrameSet[] {

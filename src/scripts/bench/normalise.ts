@@ -5,7 +5,7 @@ import { tickerPayload } from '../../exchanges/payload.ts';
 import type { MessageSink } from '../../exchanges/exchange.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import type { FrameSet } from './frames.ts';
+import { MIN_FRAMES, type FrameSet } from './frames.ts';
 import { paired, rate, ratio, type Candidate } from './measure.ts';
 
 interface TardisMapper {
@@ -17,6 +17,7 @@ interface TardisDev {
   normalizeTrades(exchange: string, localTimestamp: Date): TardisMapper;
   normalizeBookTickers(exchange: string, localTimestamp: Date): TardisMapper;
   normalizeDerivativeTickers(exchange: string, localTimestamp: Date): TardisMapper;
+  normalizeOptionsSummary(exchange: string, localTimestamp: Date): TardisMapper;
 }
 
 /** How tardis-dev calls our markets. */
@@ -33,10 +34,11 @@ export interface NormaliseRow {
   fasterThanTardis: number | null;
 }
 
-/** One row per market and kind. */
+/** One row per market and kind; frames that tardis-dev has no mapping for (candles, aggregates) stand apart, without its figure. */
 export function benchNormalise(sets: readonly FrameSet[], rounds: number): NormaliseRow[] {
-  return sets.map((set) => {
-    const [bare, ours, tardis] = paired([bareParse(set), own(set), ...tardisDev(set)], rounds);
+  return sets.flatMap(byTardis).map(({ set, mappers }) => {
+    const theirs = mappers === null ? [] : [tardisDev(set, mappers)];
+    const [bare, ours, tardis] = paired([bareParse(set), own(set), ...theirs], rounds);
     return {
       market: set.marketId, kind: set.kind, frames: set.frames.length,
       jsonParsePerSecond: bare!.perSecond, oursPerSecond: ours!.perSecond, timesJsonParse: ours!.timesFirst,
@@ -44,6 +46,17 @@ export function benchNormalise(sets: readonly FrameSet[], rounds: number): Norma
       fasterThanTardis: tardis === undefined ? null : tardis.timesFirst / ours!.timesFirst,
     };
   });
+}
+
+/** The frames that tardis-dev maps, and those that it does not. */
+function byTardis(set: FrameSet): { set: FrameSet; mappers: TardisMapper[] | null }[] {
+  const mappers = tardisMappers(set);
+  const known = set.frames.filter((frame) => mappers.some((mapper) => mapper.canHandle(JSON.parse(frame))));
+  const rest = set.frames.length === known.length ? [] : set.frames.filter((frame) => !known.includes(frame));
+  return [
+    { set: { ...set, frames: known }, mappers },
+    { set: { ...set, frames: rest }, mappers: null },
+  ].filter((part) => part.set.frames.length >= MIN_FRAMES);
 }
 
 export function normaliseTable(rows: readonly NormaliseRow[]): Record<string, string>[] {
@@ -86,23 +99,23 @@ function own({ marketId, frames }: FrameSet): Candidate {
   };
 }
 
-/** tardis-dev has no candles of its own: those frames have no such row. */
-function tardisDev({ marketId, kind, frames }: FrameSet): Candidate[] {
+/** Trades; for tickers all three kinds it makes of them, as together they hold what one of ours does. It has no candles. */
+function tardisMappers({ marketId, kind }: FrameSet): TardisMapper[] {
   if (kind === 'ohlc') return [];
   const tardis = createRequire(import.meta.url)('tardis-dev') as TardisDev;
-  const exchange = TARDIS_NAMES[marketId]!;
-  const started = new Date();
-  const mappers = kind === 'trade'
-    ? [tardis.normalizeTrades(exchange, started)]
-    : [tardis.normalizeBookTickers, tardis.normalizeDerivativeTickers].flatMap((make) => {
-      try {
-        return [make(exchange, started)];
-      } catch {
-        return []; // spot has no derivative tickers
-      }
-    });
+  const makers = kind === 'trade' ? [tardis.normalizeTrades] : [tardis.normalizeBookTickers, tardis.normalizeDerivativeTickers, tardis.normalizeOptionsSummary];
+  return makers.flatMap((make) => {
+    try {
+      return [make(TARDIS_NAMES[marketId]!, new Date())];
+    } catch {
+      return []; // not every exchange has all three
+    }
+  });
+}
+
+function tardisDev({ frames }: FrameSet, mappers: readonly TardisMapper[]): Candidate {
   let characters = 0;
-  return [{
+  return {
     name: 'tardis-dev',
     run() {
       for (const frame of frames) {
@@ -115,5 +128,5 @@ function tardisDev({ marketId, kind, frames }: FrameSet): Candidate[] {
       }
       return characters < 0 ? 0 : frames.length;
     },
-  }];
+  };
 }
