@@ -1,0 +1,232 @@
+// One consumer of a stream's group: its own pending entries first, then new ones, then what dead consumers left behind.
+// Delivery is at least once; whoever uses it must bear repetition. Errors of Redis are waited out here, for ever.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { Backoff } from '../core/backoff.ts';
+import type { Clock } from '../core/clock.ts';
+import { toError } from '../core/errors.ts';
+import { whenReady } from './connect.ts';
+import type { StreamEntry } from './entry_parser.ts';
+import { GroupReader } from './group_reader.ts';
+
+export type { StreamEntry } from './entry_parser.ts';
+
+export interface ConsumerOptions {
+  /** For commands; must not be a blocking connection. */
+  redis: Redis;
+  /** Where a socket of its own is opened for the blocking reads. */
+  url: string;
+  stream: string;
+  group: string;
+  consumer: string;
+  /** Entries per read. */
+  count: number;
+  /** Entries pending longer than this are taken from whoever has them. */
+  claimIdleMs: number;
+  clock: Clock;
+  random: () => number;
+}
+
+/** Where entries go, and when. */
+export interface EntrySink {
+  /** Resolves when more entries may come; while it waits nothing is read or claimed. */
+  room(signal: AbortSignal): Promise<void>;
+  /** Called for each entry as it arrives. */
+  entry(entry: StreamEntry): void;
+  /** Ids that are here and not acknowledged: a second look at what is pending must not bring them again. */
+  held(): ReadonlySet<string>;
+  /** null: all is well. */
+  trouble(reason: Error | null): void;
+  /** Entries that were deleted from the stream while pending: their content is lost. */
+  lost(ids: readonly string[]): void;
+  claimed(count: number): void;
+}
+
+export interface GroupLag {
+  /** Entries not yet delivered to the group; null when Redis cannot tell. */
+  entries: number | null;
+  /** Delivered and not acknowledged, over all consumers. */
+  pending: number;
+  /** Age of the newest entry minus that of the last delivered one, by their ids. */
+  seconds: number;
+}
+
+const BLOCK_MS = 1_000;
+const RETRY = { baseMs: 50, maxMs: 2_000 };
+const CLAIM_PAGE = 1_000;
+const MAX_CLAIM_INTERVAL_MS = 15_000;
+const ACK_PAGE = 4_000;
+
+export class StreamConsumer {
+  readonly #options: ConsumerOptions;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+  }
+
+  get source(): { stream: string; group: string; consumer: string } {
+    const { stream, group, consumer } = this.#options;
+    return { stream, group, consumer };
+  }
+
+  /** Delivers into `sink` until `signal` aborts; never rejects. */
+  async run(sink: EntrySink, signal: AbortSignal): Promise<void> {
+    const { redis, random } = this.#options;
+    const backoff = new Backoff({ ...RETRY, random });
+    while (!signal.aborted) {
+      try {
+        await whenReady(redis, signal);
+        await this.#session(sink, signal, () => {
+          backoff.reset();
+          sink.trouble(null);
+        });
+      } catch (error) {
+        if (signal.aborted) return;
+        const reason = toError(error);
+        const noGroup = reason.message.startsWith('NOGROUP');
+        // The very first start meets no group; one that is missing again and again is trouble.
+        if (!noGroup || backoff.attempts > 0) sink.trouble(reason);
+        if (noGroup) await this.#createGroup().catch((failure: unknown) => sink.trouble(toError(failure)));
+        await sleep(backoff.next(), undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Acknowledges; returns how many were pending still. Rejects when Redis does not answer: repeat it. */
+  async ack(ids: readonly string[]): Promise<number> {
+    const { redis, stream, group } = this.#options;
+    let acked = 0;
+    for (let at = 0; at < ids.length; at += ACK_PAGE) acked += await redis.xack(stream, group, ...ids.slice(at, at + ACK_PAGE));
+    return acked;
+  }
+
+  /** Sets the delivery counter of one pending entry (XCLAIM … RETRYCOUNT; allowed when Redis is full). */
+  async markDeliveries(id: string, deliveries: number): Promise<void> {
+    const { redis, stream, group, consumer } = this.#options;
+    await redis.xclaim(stream, group, consumer, 0, id, 'RETRYCOUNT', deliveries, 'JUSTID');
+  }
+
+  async lag(): Promise<GroupLag> {
+    const { redis, stream, group } = this.#options;
+    const [info, groups] = (await Promise.all([redis.xinfo('STREAM', stream), redis.xinfo('GROUPS', stream)])) as [unknown[], unknown[][]];
+    const last = fieldsOf(info)['last-generated-id'];
+    const mine = groups.map(fieldsOf).find((fields) => fields['name'] === group) ?? {};
+    const milliseconds = (id: unknown): number => Number(String(id ?? '0-0').split('-', 1)[0]);
+    return {
+      entries: typeof mine['lag'] === 'number' ? mine['lag'] : null,
+      pending: Number(mine['pending'] ?? 0),
+      seconds: Math.max(0, milliseconds(last) - milliseconds(mine['last-delivered-id'])) / 1000,
+    };
+  }
+
+  /** One connection's life. Rejects when it ends. */
+  async #session(sink: EntrySink, signal: AbortSignal, healthy: () => void): Promise<void> {
+    const { url, consumer, clock, claimIdleMs, stream, group, count } = this.#options;
+    const reader = await GroupReader.connect(url, `${consumer}-reader`);
+    const close = (): void => reader.destroy();
+    signal.addEventListener('abort', close, { once: true });
+    try {
+      // After a broken read, too: what the server sent and nobody got is pending under our name.
+      await this.#readPending(reader, sink, signal, '0-0', null);
+      const interval = Math.min(claimIdleMs / 4, MAX_CLAIM_INTERVAL_MS);
+      const blockMs = Math.ceil(Math.min(BLOCK_MS, interval));
+      let nextClaim = clock.monotonicMs();
+      while (!signal.aborted) {
+        await sink.room(signal);
+        if (clock.monotonicMs() >= nextClaim) {
+          await this.#claim(reader, sink, signal);
+          nextClaim = clock.monotonicMs() + interval;
+        }
+        await reader.read({ stream, group, consumer, count, blockMs, after: '>' }, (entry) => sink.entry(entry));
+        healthy();
+      }
+    } finally {
+      signal.removeEventListener('abort', close);
+      reader.destroy();
+    }
+  }
+
+  /** Own pending entries with ids after `after`, up to `until`, in pages, with their delivery counts. */
+  async #readPending(reader: GroupReader, sink: EntrySink, signal: AbortSignal, after: string, until: string | null): Promise<void> {
+    const { stream, group, consumer, count } = this.#options;
+    for (let last = after; ;) {
+      await sink.room(signal);
+      const page: StreamEntry[] = [];
+      await reader.read({ stream, group, consumer, count, blockMs: null, after: last }, (entry) => page.push(entry));
+      const first = page[0];
+      last = page[page.length - 1]?.id ?? last;
+      if (first === undefined) return;
+      await this.#deliverPending(page, first.id, last, sink);
+      if (until !== null && !before(last, until)) return;
+    }
+  }
+
+  async #deliverPending(page: readonly StreamEntry[], first: string, last: string, sink: EntrySink): Promise<void> {
+    const { redis, stream, group, consumer } = this.#options;
+    const counts = (await redis.xpending(stream, group, first, last, page.length, consumer)) as [string, string, number, number][];
+    const deliveries = new Map(counts.map(([id, , , n]) => [id, n]));
+    const held = sink.held();
+    const gone: string[] = [];
+    for (const entry of page) {
+      if (entry.gone) gone.push(entry.id);
+      else if (!held.has(entry.id)) {
+        entry.deliveries = deliveries.get(entry.id) ?? 1;
+        sink.entry(entry);
+      }
+    }
+    if (gone.length === 0) return;
+    await this.ack(gone);
+    sink.lost(gone);
+  }
+
+  /** Takes over what was pending too long with anybody. The cursor is no state: each round walks the whole list. */
+  async #claim(reader: GroupReader, sink: EntrySink, signal: AbortSignal): Promise<void> {
+    const { redis, stream, group, consumer, claimIdleMs } = this.#options;
+    let cursor = '0-0';
+    do {
+      const reply = (await redis.xautoclaim(stream, group, consumer, claimIdleMs, cursor, 'COUNT', CLAIM_PAGE, 'JUSTID')) as [string, string[], string[]?];
+      const [next, ids, deleted = []] = reply;
+      cursor = next;
+      if (deleted.length > 0) sink.lost(deleted);
+      const held = sink.held();
+      const taken = ids.filter((id) => !held.has(id));
+      const [first] = taken;
+      const last = taken[taken.length - 1];
+      if (first !== undefined && last !== undefined) {
+        sink.claimed(taken.length);
+        await this.#readPending(reader, sink, signal, justBefore(first), last);
+      }
+    } while (cursor !== '0-0' && !signal.aborted);
+  }
+
+  /** From the beginning, never from the end: entries that came before us must not be skipped. */
+  async #createGroup(): Promise<void> {
+    const { redis, stream, group } = this.#options;
+    await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM').catch((error: unknown) => {
+      if (!toError(error).message.startsWith('BUSYGROUP')) throw error;
+    });
+  }
+}
+
+function fieldsOf(flat: readonly unknown[]): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  for (let i = 0; i + 1 < flat.length; i += 2) fields[String(flat[i])] = flat[i + 1];
+  return fields;
+}
+
+function parts(id: string): [number, number] {
+  const [ms = '0', n = '0'] = id.split('-');
+  return [Number(ms), Number(n)];
+}
+
+/** Order of stream ids. */
+function before(a: string, b: string): boolean {
+  const [am, an] = parts(a);
+  const [bm, bn] = parts(b);
+  return am < bm || (am === bm && an < bn);
+}
+
+function justBefore(id: string): string {
+  const [ms, n] = parts(id);
+  return n > 0 ? `${ms}-${n - 1}` : `${ms - 1}-${Number.MAX_SAFE_INTEGER}`;
+}

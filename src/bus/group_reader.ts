@@ -1,0 +1,119 @@
+// One socket for XREADGROUP and nothing else. A blocking read on the client library can hang for ever after a reset
+// (redis/ioredis#1888); here every request has an outer deadline that destroys the socket.
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { toError } from '../core/errors.ts';
+import { EntryParser, type Reply, type StreamEntry } from './entry_parser.ts';
+
+export interface ReadRequest {
+  stream: string;
+  group: string;
+  consumer: string;
+  count: number;
+  /** How long the server waits for a first entry, ms; null asks for what is there (history). */
+  blockMs: number | null;
+  /** `>` for new entries, an id for our own pending ones after it. */
+  after: string;
+}
+
+/** Beyond the block time: a server that is silent this long is gone. */
+const GRACE_MS = 5_000;
+
+interface Waiting {
+  resolve: (count: number) => void;
+  reject: (error: Error) => void;
+  onEntry: (entry: StreamEntry) => void;
+  timer: NodeJS.Timeout;
+}
+
+export class GroupReader {
+  readonly #socket: Socket;
+  #waiting: Waiting | null = null;
+  #dead: Error | null = null;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    const parser = new EntryParser((entry) => this.#waiting?.onEntry(entry));
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const reply of parser.feed(chunk)) this.#settle(reply);
+      } catch (error) {
+        this.destroy(toError(error));
+      }
+    });
+    socket.on('error', (error) => this.destroy(error));
+    socket.on('close', () => this.destroy(new Error('Connection is closed')));
+  }
+
+  /** Connects and logs in (redis:// or rediss://, user, password and database of the URL). */
+  static async connect(url: string, name: string): Promise<GroupReader> {
+    const { protocol, hostname, port, username, password, pathname } = new URL(url);
+    const target = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? 6379 : Number(port) };
+    const socket = protocol === 'rediss:' ? connectTls({ ...target, servername: target.host }) : connectTcp(target);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 10_000);
+    const reader = new GroupReader(socket);
+    try {
+      // Commands wait in the socket until it is connected; the deadline covers both.
+      if (password !== '') await reader.#ok(['AUTH', ...(username === '' ? [] : [decodeURIComponent(username)]), decodeURIComponent(password)]);
+      if (pathname.length > 1) await reader.#ok(['SELECT', pathname.slice(1)]);
+      await reader.#ok(['CLIENT', 'SETNAME', name]);
+      return reader;
+    } catch (error) {
+      reader.destroy();
+      throw error;
+    }
+  }
+
+  /** Usable for another read. */
+  get alive(): boolean {
+    return this.#dead === null;
+  }
+
+  /**
+   * Reads entries and calls back for each as it arrives; resolves with their number when the reply is complete. Rejects
+   * with the server's error (NOGROUP …; the connection stays usable) or when the connection broke or fell silent; entries
+   * that were called back count as delivered either way.
+   */
+  read(request: ReadRequest, onEntry: (entry: StreamEntry) => void): Promise<number> {
+    const { stream, group, consumer, count, blockMs, after } = request;
+    const block = blockMs === null ? [] : ['BLOCK', String(blockMs)];
+    return this.#send(['XREADGROUP', 'GROUP', group, consumer, 'COUNT', String(count), ...block, 'STREAMS', stream, after], onEntry, blockMs ?? 0);
+  }
+
+  /** Ends the connection at once; a read in flight rejects. */
+  destroy(reason: Error = new Error('Connection is closed')): void {
+    this.#dead ??= reason;
+    this.#socket.destroy();
+    const waiting = this.#take();
+    waiting?.reject(this.#dead);
+  }
+
+  async #ok(command: readonly string[]): Promise<void> {
+    await this.#send(command, () => undefined, 0);
+  }
+
+  #send(command: readonly string[], onEntry: (entry: StreamEntry) => void, blockMs: number): Promise<number> {
+    if (this.#dead !== null) return Promise.reject(this.#dead);
+    if (this.#waiting !== null) return Promise.reject(new Error('one request at a time'));
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.destroy(new Error('blocking read timed out')), blockMs + GRACE_MS);
+      this.#waiting = { resolve, reject, onEntry, timer };
+      this.#socket.write(`*${command.length}\r\n${command.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join('')}`);
+    });
+  }
+
+  #settle(reply: Reply): void {
+    const waiting = this.#take();
+    if (waiting === null) throw new Error('a reply that nobody asked for');
+    if (reply.kind === 'error') waiting.reject(new Error(reply.message));
+    else waiting.resolve(reply.kind === 'entries' ? reply.count : 0);
+  }
+
+  #take(): Waiting | null {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting !== null) clearTimeout(waiting.timer);
+    return waiting;
+  }
+}

@@ -1,0 +1,145 @@
+// The error policy of writing: infrastructure waits, data is bisected to the bad row, the unknown is counted and then
+// isolated. Owns repetition and blame; knows nothing of streams except that a row has an entry.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DeadLetter, DlqErrorClass } from '../../bus/dlq.ts';
+import { Backoff } from '../../core/backoff.ts';
+import { classify, toError, type ErrorClass } from '../../core/errors.ts';
+import type { Logger } from '../../runtime/log.ts';
+import { pingDatabase, sqlState, type Pool } from '../../store/connect.ts';
+import { letterOf, prepare, type Batch, type Item, type Prepared } from './batch.ts';
+import type { InstrumentIds } from './instruments.ts';
+import type { DistributorMetrics } from './metrics.ts';
+import { writeBatch, type WriteOutcome } from './write.ts';
+
+export interface WriterOptions {
+  pool: Pool;
+  instruments: InstrumentIds;
+  metrics: DistributorMetrics;
+  log: Pick<Logger, 'warn' | 'info'>;
+  random: () => number;
+  nowMicros: () => number;
+  /** Days that have a partition of their own. */
+  partitionDays: () => ReadonlySet<number>;
+  /** The database is away (or back: null): whoever feeds us must stop meanwhile. */
+  onOutage: (reason: Error | null) => void;
+  /** Looks at the partitions again: one may have been dropped under us. */
+  refreshPartitions: () => Promise<void>;
+}
+
+interface Failed {
+  error: Error;
+  errorClass: Exclude<ErrorClass, 'infrastructure'> | 'timeout';
+}
+
+const RETRY = { baseMs: 50, maxMs: 5_000 };
+const UNKNOWN_ATTEMPTS = 3;
+const UNIQUE_VIOLATION = '23505';
+const STATEMENT_TIMEOUT = '57014';
+const UNDEFINED_TABLE = '42P01';
+
+export class BatchWriter {
+  readonly #options: WriterOptions;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+  }
+
+  /** Looks up the instruments that are missing and plans the rows. Rejects only when `signal` aborts. */
+  async makeReady(batch: Batch, signal: AbortSignal): Promise<Prepared> {
+    const { instruments, pool } = this.#options;
+    const { unresolved } = batch;
+    if (unresolved.length > 0) {
+      const keys = unresolved.map(({ message }) => ({ marketId: message.market_id, symbol: message.symbol ?? '' }));
+      await this.#persist(() => instruments.resolve(pool, keys), signal);
+      for (const item of unresolved) item.instrumentId = instruments.get(item.message) ?? 0;
+    }
+    return prepare(batch.items);
+  }
+
+  /** Stores all of a batch that can be stored; returns dead letters for the rest. Rejects only when `signal` aborts. */
+  async store(prepared: Prepared, signal: AbortSignal, careful = false): Promise<DeadLetter[]> {
+    if (prepared.items.length === 0) return [];
+    const outcome = await this.#attempt(prepared, careful, signal);
+    if (!('error' in outcome)) return this.#committed(outcome);
+    // Rows that are stored but not covered: the slower path compares them and repairs the coverage.
+    if (sqlState(outcome.error) === UNIQUE_VIOLATION && !careful) return this.store(prepared, signal, true);
+    const [only, second] = prepared.items;
+    if (only !== undefined && second === undefined) {
+      if (outcome.errorClass === 'timeout') return this.store(prepared, signal, careful);
+      return [this.#letter(only, outcome)];
+    }
+    return this.#bisect(prepared.items, signal, careful);
+  }
+
+  async #bisect(items: readonly Item[], signal: AbortSignal, careful: boolean): Promise<DeadLetter[]> {
+    this.#options.metrics.bisections.inc();
+    const middle = items.length >> 1;
+    const left = await this.store(prepare(items.slice(0, middle)), signal, careful);
+    const right = await this.store(prepare(items.slice(middle)), signal, careful);
+    return [...left, ...right];
+  }
+
+  /** One transaction, repeated while the reason lies with the infrastructure. */
+  async #attempt(prepared: Prepared, careful: boolean, signal: AbortSignal): Promise<WriteOutcome | Failed> {
+    const { pool, metrics, partitionDays } = this.#options;
+    let unknown = 0;
+    let failed: Failed | null = null;
+    const outcome = await this.#persist(async () => {
+      try {
+        return await writeBatch(pool, prepared, { partitionDays: partitionDays(), careful });
+      } catch (thrown) {
+        const error = toError(thrown);
+        if (sqlState(error) === STATEMENT_TIMEOUT) failed = { error, errorClass: 'timeout' };
+        else if (classify(error) === 'data') failed = { error, errorClass: 'data' };
+        else if (classify(error) === 'unknown' && ++unknown >= UNKNOWN_ATTEMPTS) failed = await this.#blame(error);
+        if (failed !== null) return null;
+        metrics.retries.inc({ error_class: classify(error) });
+        throw error;
+      }
+    }, signal);
+    if (outcome !== null) return outcome;
+    return failed ?? { error: new Error('no outcome'), errorClass: 'unknown' };
+  }
+
+  /** An error nobody knows: with a database that does not answer it is the infrastructure after all. */
+  async #blame(error: Error): Promise<Failed> {
+    await pingDatabase(this.#options.pool);
+    return { error, errorClass: 'unknown' };
+  }
+
+  /** Repeats `work` with growing waits until it does not throw; tells onOutage. Rejects only when `signal` aborts. */
+  async #persist<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { log, onOutage, random, refreshPartitions } = this.#options;
+    const backoff = new Backoff({ ...RETRY, random });
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        const result = await work();
+        if (backoff.attempts > 0) onOutage(null);
+        return result;
+      } catch (thrown) {
+        const error = toError(thrown);
+        if (backoff.attempts === 0) log.warn({ err: error }, 'writing failed, trying again');
+        onOutage(error);
+        if (sqlState(error) === UNDEFINED_TABLE) await refreshPartitions().catch(() => undefined);
+        await sleep(backoff.next(), undefined, { signal });
+      }
+    }
+  }
+
+  #committed({ trades, ohlc, tickers, gaps }: WriteOutcome): DeadLetter[] {
+    const { metrics, nowMicros } = this.#options;
+    for (const [table, rows] of Object.entries({ public_trades: trades.stored, ohlc, tickers, data_gaps: gaps })) {
+      if (rows > 0) metrics.rows.inc({ table }, rows);
+    }
+    if (trades.duplicates > 0) metrics.duplicates.inc(trades.duplicates);
+    if (trades.conflicts.length > 0) metrics.conflicts.inc(trades.conflicts.length);
+    return trades.conflicts.map(({ row, error }) => letterOf(row.entry, { error, errorClass: 'conflict' }, nowMicros()));
+  }
+
+  #letter(item: Item, { error, errorClass }: Failed): DeadLetter {
+    const state = sqlState(error);
+    const dlqClass: DlqErrorClass = errorClass === 'data' ? 'database' : 'poison';
+    return letterOf(item.entry, { error: `${error.message}${state === '' ? '' : ` (SQLSTATE ${state})`}`, errorClass: dlqClass }, this.#options.nowMicros());
+  }
+}
