@@ -1,0 +1,103 @@
+// Subscription commands: control:<market_id>:subscriptions is the hint, the durable wanted set is what counts. Every
+// command gets its answer as subscription.* events, per symbol and channel.
+import type { Redis } from 'ioredis';
+import { addWanted, removeWanted, syncWanted, unlistedSymbols } from '../../bus/wanted.ts';
+import { parseSubscriptionCommand, show, type SubscriptionCommand } from '../../contracts/index.ts';
+import { toError } from '../../core/errors.ts';
+import type { Logger } from '../../runtime/log.ts';
+import type { FeedStatusReporter } from './status.ts';
+import type { Subscriptions } from './subscriptions.ts';
+
+export interface ControlOptions {
+  redis: Redis;
+  marketId: string;
+  /** Members that the configuration asks for. */
+  config: readonly string[];
+  subscriptions: Subscriptions;
+  status: FeedStatusReporter;
+  log: Logger;
+}
+
+export class Control {
+  readonly #o: ControlOptions;
+  /** Commands and re-reads one after the other: a re-read must not undo half a command. */
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(options: ControlOptions) {
+    this.#o = options;
+  }
+
+  /** Re-reads the wanted set, with what changed in the configuration applied. Rejects when Redis does not answer. */
+  sync(): Promise<void> {
+    return this.#enqueue(() => this.#sync());
+  }
+
+  /** Takes one message of the control channel. Never throws. */
+  receive(text: string): void {
+    const command = this.#parse(text);
+    if (command === null) return;
+    this.#enqueue(() => this.#execute(command)).catch((error: unknown) => {
+      const reason = `not carried out: ${toError(error).message}`;
+      for (const symbol of command.symbols) this.#answer('subscription.rejected', symbol, command, { reason });
+    });
+  }
+
+  #enqueue(job: () => Promise<void>): Promise<void> {
+    const result = this.#last.then(job);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #sync(): Promise<void> {
+    const { redis, marketId, config, subscriptions } = this.#o;
+    const members = new Set(await syncWanted(redis, marketId, config));
+    const symbols = [...new Set(subscriptions.newcomers(members).map(({ symbol }) => symbol))];
+    const unlisted = symbols.length === 0 ? new Set<string>() : await unlistedSymbols(redis, marketId, symbols);
+    subscriptions.apply(members, unlisted);
+  }
+
+  #parse(text: string): SubscriptionCommand | null {
+    const invalid = (error: string): null => {
+      this.#o.status.event('subscription.invalid', 'warning', null, { error, received: show(text) });
+      return null;
+    };
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (error) {
+      return invalid(`not JSON: ${toError(error).message.slice(0, 100)}`);
+    }
+    const parsed = parseSubscriptionCommand(value);
+    return parsed.ok ? parsed.value : invalid(parsed.error);
+  }
+
+  async #execute(command: SubscriptionCommand): Promise<void> {
+    const { redis, marketId, subscriptions } = this.#o;
+    const symbols = [...new Set(command.symbols)];
+    if (command.action === 'unsubscribe') return this.#unsubscribe(command, symbols);
+    const unlisted = await unlistedSymbols(redis, marketId, symbols);
+    for (const symbol of unlisted) this.#answer('subscription.rejected', symbol, command, { reason: 'the venue does not list this symbol' });
+    const members = symbols.filter((symbol) => !unlisted.has(symbol)).flatMap((symbol) => command.channels.map((channel) => `${channel}:${symbol}`));
+    if (members.length === 0) return;
+    await addWanted(redis, marketId, members);
+    await this.#sync();
+    const requestId = command.request_id;
+    if (requestId !== undefined) for (const member of members) subscriptions.await(member, requestId);
+  }
+
+  async #unsubscribe(command: SubscriptionCommand, symbols: readonly string[]): Promise<void> {
+    const { redis, marketId, subscriptions } = this.#o;
+    const members = symbols.flatMap((symbol) => command.channels.map((channel) => ({ symbol, channel, member: `${channel}:${symbol}` })));
+    const removed = await removeWanted(redis, marketId, members.map(({ member }) => member));
+    members.forEach(({ symbol, channel, member }, i) => {
+      if (removed[i] !== true) this.#answer('subscription.removed', symbol, command, { channel, note: 'was not subscribed' });
+      else if (command.request_id !== undefined) subscriptions.awaitRemoval(member, command.request_id);
+    });
+    await this.#sync();
+  }
+
+  #answer(type: 'subscription.rejected' | 'subscription.removed', symbol: string, command: SubscriptionCommand, data: Record<string, unknown>): void {
+    const request = command.request_id === undefined ? {} : { request_id: command.request_id };
+    this.#o.status.event(type, type === 'subscription.rejected' ? 'warning' : 'info', symbol, { channels: command.channels, ...data, ...request });
+  }
+}

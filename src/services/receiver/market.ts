@@ -1,0 +1,261 @@
+// One market: its state, its connections, and its way into Redis, wired together. No logic of its own beyond who tells whom.
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { EventSink } from '../../bus/events.ts';
+import { readFeedSeqs } from '../../bus/feed_seq.ts';
+import { Publisher } from '../../bus/publish.ts';
+import { TickerHashes } from '../../bus/ticker.ts';
+import { feedSeqKey, streamMarketDataKey } from '../../contracts/index.ts';
+import { toError } from '../../core/errors.ts';
+import type { Market } from '../../exchanges/exchange.ts';
+import { createHttp } from '../../net/http.ts';
+import type { MarketConfig } from '../../runtime/env.ts';
+import type { Logger } from '../../runtime/log.ts';
+import type { ServiceContext } from '../../runtime/service.ts';
+import { ConnectBudget } from './connect_budget.ts';
+import { Control } from './control.ts';
+import { MarketFigures } from './figures.ts';
+import type { ReceiverMetrics } from './metrics.ts';
+import { Outbox } from './outbox.ts';
+import { Overflow } from './overflow.ts';
+import { Pipeline } from './pipeline.ts';
+import { StalenessProbe } from './probe.ts';
+import { RedisLoss } from './redis_loss.ts';
+import { ShardSet } from './shards.ts';
+import { FeedStatusReporter } from './status.ts';
+import { Subscriptions } from './subscriptions.ts';
+import { SymbolFeeds } from './symbol_feed.ts';
+
+export interface MarketDeps {
+  ctx: ServiceContext;
+  config: MarketConfig;
+  market: Market;
+  /** Connection of stream:market_data. */
+  stream: Redis;
+  /** Connection of everything else. */
+  redis: Redis;
+  events: EventSink;
+  metrics: ReceiverMetrics;
+  instanceId: string;
+}
+
+const TICK_MS = 50;
+const SECOND_MS = 1_000;
+const RESYNC_MS = 5_000;
+const DRAIN_MS = 5_000;
+const HTTP = { timeoutMs: 5_000, maxBytes: 8 * 1024 * 1024 };
+
+export class MarketReceiver {
+  readonly marketId: string;
+  readonly control: Control;
+  readonly #d: MarketDeps;
+  readonly #log: Logger;
+  readonly #status: FeedStatusReporter;
+  readonly #outbox: Outbox;
+  readonly #publisher: Publisher;
+  readonly #figures: MarketFigures;
+  readonly #feeds: SymbolFeeds;
+  readonly #pipeline: Pipeline;
+  readonly #subscriptions: Subscriptions;
+  readonly #shards: ShardSet;
+  readonly #probe: StalenessProbe;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #connected = false;
+  #locked = false;
+  #lastFailure: string | null = null;
+
+  /** Reads what was published before, then opens the connections. Rejects when Redis does not answer. */
+  static async start(deps: MarketDeps): Promise<MarketReceiver> {
+    const positions = await readFeedSeqs(deps.stream, deps.config.marketId);
+    const receiver = new MarketReceiver(deps, new SymbolFeeds(positions));
+    await receiver.control.sync();
+    receiver.#startTimers();
+    return receiver;
+  }
+
+  private constructor(deps: MarketDeps, feeds: SymbolFeeds) {
+    const { ctx, market, stream, redis, events, metrics } = deps;
+    const { clock, random } = ctx;
+    const marketId = (this.marketId = deps.config.marketId);
+    this.#d = deps;
+    this.#feeds = feeds;
+    this.#log = ctx.log.child({ market: marketId });
+    this.#figures = new MarketFigures(marketId, metrics);
+    const hashes = new TickerHashes(redis, marketId);
+    const overflow = new Overflow(this.#figures);
+    const loss = new RedisLoss(stream, marketId, feeds, this.#figures);
+    this.#publisher = new Publisher(stream, {
+      streamKey: streamMarketDataKey,
+      seqKey: feedSeqKey(marketId),
+      writer: `${marketId}:${deps.instanceId}:${randomBytes(6).toString('hex')}`,
+      random,
+      onFailure: (error) => this.#publishFailed(error),
+      onChainLost: () => void loss.report(this.#status, this.#log),
+    });
+    this.#outbox = new Outbox({
+      publish: (batch) => this.#publisher.publish(batch),
+      clock,
+      limit: ctx.config.bufferMessages,
+      onStored: (callMs, oldestMs, lastSeqs) => {
+        loss.stored(lastSeqs);
+        this.#published(callMs, oldestMs);
+      },
+      onRoom: () => overflow.report(this.#status),
+    });
+    this.#status = new FeedStatusReporter(marketId, clock, this.#outbox, events, hashes);
+    this.#pipeline = new Pipeline({
+      market, clock, feeds, outbox: this.#outbox, overflow, hashes, status: this.#status, figures: this.#figures,
+      tickerIntervalMs: ctx.config.tickerIntervalMs,
+    });
+    this.#shards = this.#makeShards();
+    this.#subscriptions = this.#makeSubscriptions();
+    this.control = new Control({
+      redis, marketId, subscriptions: this.#subscriptions, status: this.#status, log: this.#log,
+      config: deps.config.symbols.flatMap((symbol) => ctx.config.channels.map((channel) => `${channel}:${symbol}`)),
+    });
+    this.#probe = this.#makeProbe();
+  }
+
+  /** Whether every connection is up with everything acknowledged, and Redis takes what comes. */
+  get health(): { ok: boolean; detail: string } {
+    const { pending, active, refused } = this.#subscriptions.counts();
+    const ageS = Math.round((this.#d.ctx.clock.monotonicMs() - this.#pipeline.lastDataMs) / 1000);
+    const detail = `${active} subscriptions active, ${pending} pending, ${refused} refused; last data ${ageS} s ago; ${this.#outbox.length} messages buffered`;
+    if (this.#lastFailure !== null) return { ok: false, detail: `redis refuses messages (${this.#lastFailure}); ${detail}` };
+    return { ok: this.#connected && active > 0, detail: this.#locked ? `the venue is locked; ${detail}` : detail };
+  }
+
+  /** Stops the intake, then gives what is buffered a few seconds to get into Redis. */
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#probe.close();
+    if (this.#connected) this.#status.disconnected('the receiver stops', this.#subscriptions.symbols);
+    this.#connected = false;
+    await this.#shards.close();
+    const left = await this.#outbox.drain(DRAIN_MS);
+    if (left > 0) this.#log.error({ messages: left }, 'redis did not take the rest: the next start reports it as gaps');
+    this.#publisher.close();
+    this.#figures.flush();
+  }
+
+  #startTimers(): void {
+    this.#timers.push(
+      setInterval(() => this.#pipeline.tick(), Math.min(TICK_MS, Math.max(10, this.#d.ctx.config.tickerIntervalMs))),
+      setInterval(() => this.#everySecond(), SECOND_MS),
+      setInterval(() => {
+        this.control.sync().catch((error: unknown) => this.#log.debug({ err: toError(error) }, 'wanted set not re-read'));
+      }, RESYNC_MS),
+    );
+  }
+
+  #everySecond(): void {
+    const { metrics, ctx } = this.#d;
+    const market = this.marketId;
+    this.#figures.flush();
+    this.#probe.tick();
+    metrics.feedAge.set({ market }, (ctx.clock.monotonicMs() - this.#pipeline.lastDataMs) / 1000);
+    metrics.buffered.set({ market }, this.#outbox.length);
+    for (const [state, count] of Object.entries(this.#subscriptions.counts())) metrics.subscriptions.set({ market, state }, count);
+    const { ok, detail } = this.health;
+    ctx.health.set(`feed ${market}`, ok, detail);
+  }
+
+  #makeShards(): ShardSet {
+    const { ctx, config, market, metrics } = this.#d;
+    const { clock, random } = ctx;
+    return new ShardSet({
+      baseUrl: config.wsUrl,
+      feed: market.feed,
+      clock,
+      random,
+      budget: new ConnectBudget(clock, market.feed.limits.maxConnectsPer5Min),
+      onFrames: (frames, onControl) => this.#pipeline.take(frames, onControl),
+      onWire: (wire, outcome, detail) => this.#subscriptions.onWire(wire, outcome, detail),
+      onPlatform: (locked, detail) => this.#platform(locked, detail),
+      onBadFrame: (kind, detail) => {
+        metrics.badFrames.inc({ market: this.marketId, kind });
+        this.#log.warn({ kind, detail }, 'frame refused');
+      },
+      onConnecting: (cause) => metrics.connects.inc({ market: this.marketId, cause: /^(start|reconnect)$/.test(cause) ? cause : 'planned' }),
+      onTrouble: (shard, reason) => this.#log.warn({ connection: shard.name, reason }, 'cannot get a working connection, trying again'),
+      onAllUp: (cause) => this.#allUp(cause),
+      onSomeDown: (reason) => this.#someDown(reason),
+    });
+  }
+
+  #makeSubscriptions(): Subscriptions {
+    const { ctx, market } = this.#d;
+    return new Subscriptions({
+      feed: market.feed,
+      resolutions: ctx.config.resolutions,
+      retarget: (wires) => this.#shards.retarget(wires),
+      event: (type, severity, symbol, data) => this.#status.event(type, severity, symbol === '' ? null : symbol, data),
+      onActive: ({ channel, symbol }) => this.#feeds.watch(symbol, channel, ctx.clock.monotonicMs()),
+      onGone: ({ channel, symbol }) => {
+        this.#feeds.unwatch(symbol, channel);
+        if (channel === 'ticker') this.#pipeline.forgetTicker(symbol);
+        if (channel === 'ohlc') this.#pipeline.forgetCandles(symbol);
+      },
+    });
+  }
+
+  #makeProbe(): StalenessProbe {
+    const { ctx, config, market, metrics } = this.#d;
+    const http = createHttp({ ...HTTP, clock: ctx.clock });
+    return new StalenessProbe({
+      feeds: this.#feeds,
+      lastTrade: (symbol) => market.rest(config.restUrl, http).lastTrade(symbol),
+      clock: ctx.clock,
+      enabled: () => this.#connected && !this.#locked,
+      isWatched: (channel, symbol) => this.#subscriptions.isActive(channel, symbol),
+      onProbe: (outcome) => metrics.probes.inc({ market: this.marketId, outcome }),
+      onRefused: ({ symbol }, channel, reason) => this.#subscriptions.refuse(channel, symbol, reason),
+      onStale: (feed, channel, reason) => {
+        feed.stale.add(channel);
+        this.#status.stale(feed.symbol, channel, reason);
+        for (const wire of this.#subscriptions.wiresOf(channel, feed.symbol)) {
+          this.#shards.shardOf(wire)?.replaceStale(`stale ${channel} of ${feed.symbol}`);
+        }
+      },
+    });
+  }
+
+  #allUp(cause: string): void {
+    this.#log.info({ cause, ...this.#subscriptions.counts() }, 'feed connected');
+    this.#feeds.restartPulses(this.#d.ctx.clock.monotonicMs());
+    // After a planned change the feed never was down: nothing to tell.
+    if (this.#connected) return;
+    this.#connected = true;
+    this.#status.connected(cause);
+  }
+
+  #someDown(reason: string): void {
+    this.#log.warn({ reason }, 'feed disconnected');
+    this.#d.metrics.disconnects.inc({ market: this.marketId });
+    this.#subscriptions.interrupted();
+    this.#feeds.interrupted(`the connection was lost: ${reason}`);
+    if (!this.#connected) return;
+    this.#connected = false;
+    this.#status.disconnected(reason, this.#subscriptions.symbols);
+  }
+
+  #platform(locked: boolean, detail: string): void {
+    if (locked === this.#locked) return;
+    this.#locked = locked;
+    this.#log.warn({ locked, detail }, 'the venue changed its state');
+    this.#status.event('feed.platform', locked ? 'warning' : 'info', null, { locked, detail });
+    if (!locked) this.#feeds.restartPulses(this.#d.ctx.clock.monotonicMs());
+  }
+
+  #published(callMs: number, oldestMs: number | null): void {
+    this.#figures.batch(callMs, oldestMs);
+    if (this.#lastFailure !== null) this.#log.info({ buffered: this.#outbox.length }, 'redis takes messages again');
+    this.#lastFailure = null;
+  }
+
+  #publishFailed(error: Error): void {
+    this.#d.metrics.publishFailures.inc({ market: this.marketId });
+    if (this.#lastFailure === null) this.#log.error({ err: error }, 'redis refuses messages: they wait in memory');
+    this.#lastFailure = error.message.slice(0, 200);
+  }
+}

@@ -1,0 +1,248 @@
+// One connection's worth of channels, kept alive: a single loop is the only place that connects, so two reconnects can
+// never run at once. A planned change (age, notice of shutdown, a stale channel) opens the new connection first and closes
+// the old one after both have run side by side.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Backoff } from '../../core/backoff.ts';
+import type { Clock } from '../../core/clock.ts';
+import { toError } from '../../core/errors.ts';
+import type { ControlEvent, FeedProtocol } from '../../exchanges/exchange.ts';
+import { HandshakeError, openSession, type BadFrame, type Frame, type Session } from '../../net/websocket.ts';
+import { Connection, type WireOutcome } from './connection.ts';
+
+export interface ShardHooks {
+  /** Takes the frames of a batch; returns how many were market data. */
+  onFrames: (frames: readonly Frame[], onControl: (text: string) => void) => number;
+  onWire: (wire: string, outcome: WireOutcome, detail: string) => void;
+  onPlatform: (locked: boolean, detail: string) => void;
+  onBadFrame: (kind: BadFrame, detail: string) => void;
+  onUp: (shard: Shard, cause: string) => void;
+  onDown: (shard: Shard, reason: string) => void;
+  /** May a connection be opened now? Resolves when it may. */
+  mayConnect: (signal: AbortSignal) => Promise<void>;
+  onConnecting: (cause: string) => void;
+  onTrouble: (shard: Shard, reason: string) => void;
+}
+
+export interface ShardOptions extends ShardHooks {
+  name: string;
+  url: string;
+  feed: FeedProtocol;
+  clock: Clock;
+  random: () => number;
+}
+
+interface Live {
+  openedMs: number;
+  session: Session;
+  connection: Connection;
+  firstData: Promise<void>;
+  /** The pump has read everything that came. */
+  done: Promise<string>;
+}
+
+const TICK_MS = 50;
+const OVERLAP_MS = 2_000;
+const FIRST_DATA_MS = 5_000;
+const SETTLE_MS = 60_000;
+/** A connection that held this long forgives the failures before it. */
+const STABLE_MS = 60_000;
+const BACKOFF = { baseMs: 500, maxMs: 30_000 };
+const REFUSED_MS = 60_000;
+const STALE_DISTANCE_MS = 30_000;
+
+export class Shard {
+  readonly name: string;
+  readonly wires = new Set<string>();
+  readonly #o: ShardOptions;
+  readonly #backoff: Backoff;
+  readonly #stop = new AbortController();
+  readonly #live = new Set<Live>();
+  readonly #running: Promise<void>;
+  #up = false;
+  #replace: ((reason: string) => void) | null = null;
+  #lastReplaceMs = -Infinity;
+
+  constructor(options: ShardOptions, wires: Iterable<string>) {
+    this.name = options.name;
+    this.#o = options;
+    this.#backoff = new Backoff({ ...BACKOFF, random: options.random });
+    for (const wire of wires) this.wires.add(wire);
+    this.#running = this.#run();
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** The set `wires` has changed. */
+  retarget(): void {
+    for (const { connection } of this.#live) connection.setTarget(new Set(this.wires));
+  }
+
+  /** Asks for a new connection beside the present one; ignored while there is none or one is being made. */
+  replace(reason: string): void {
+    this.#replace?.(reason);
+  }
+
+  /** Like replace, but not again within half a minute: what made it may not be cured by it. */
+  replaceStale(reason: string): void {
+    const nowMs = this.#o.clock.monotonicMs();
+    if (this.#replace === null || nowMs - this.#lastReplaceMs < STALE_DISTANCE_MS) return;
+    this.replace(reason);
+  }
+
+  /** Ends the loop and its connections, all frames read. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all([...this.#live].map(({ session }) => session.close()));
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    let current: Live | null = null;
+    let cause = 'start';
+    // A replacement that was asked for and did not come about.
+    let wish: string | null = null;
+    while (!signal.aborted) {
+      if (current === null) {
+        current = await this.#establish(cause);
+        if (current === null) continue;
+        this.#setUp(cause);
+      }
+      const next: { over: boolean; reason: string } = wish === null ? await this.#untilOverOrReplaced(current) : { over: false, reason: wish };
+      wish = null;
+      if (this.#o.clock.monotonicMs() - current.openedMs > STABLE_MS) this.#backoff.reset();
+      if (next.over) {
+        this.#setDown(next.reason);
+        current = null;
+        cause = 'reconnect';
+        if (!signal.aborted) await this.#wait(this.#backoff.next());
+      } else {
+        const old: Live = current;
+        current = await this.#makeBeforeBreak(old, next.reason);
+        if (current === old) wish = next.reason;
+        cause = 'reconnect';
+      }
+    }
+    await Promise.all([...this.#live].map(async ({ session, done }) => (await session.close(), done)));
+  }
+
+  /** Waits for the end of `live`, or for somebody (or its age) to ask for another. */
+  async #untilOverOrReplaced(live: Live): Promise<{ over: boolean; reason: string }> {
+    const { maxSessionAgeMs } = this.#o.feed.limits;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise((resolve) => {
+        this.#replace = (reason) => resolve({ over: false, reason });
+        // Up to a tenth early, so that shards opened together do not all change together.
+        const ageMs = this.#o.clock.monotonicMs() - live.openedMs;
+        if (maxSessionAgeMs !== null) timer = setTimeout(() => this.replace('session age'), maxSessionAgeMs * (1 - 0.1 * this.#o.random()) - ageMs);
+        void live.done.then((reason) => resolve({ over: true, reason }));
+      });
+    } finally {
+      this.#replace = null;
+      clearTimeout(timer);
+    }
+  }
+
+  /** Returns the new connection, or the old one when the new one failed and the old one lives, or null. */
+  async #makeBeforeBreak(old: Live, reason: string): Promise<Live | null> {
+    let state: 'both' | 'old over' | 'swapped' = 'both';
+    void old.done.then((why) => {
+      if (state === 'swapped') return;
+      state = 'old over';
+      this.#setDown(why);
+    });
+    const oldIsOver = (): boolean => state === 'old over';
+    this.#lastReplaceMs = this.#o.clock.monotonicMs();
+    const next = await this.#establish(reason);
+    if (next === null) return oldIsOver() ? null : old;
+    await Promise.race([next.firstData, next.done, this.#wait(FIRST_DATA_MS)]);
+    if (!oldIsOver()) await Promise.race([next.done, old.done, this.#wait(OVERLAP_MS)]);
+    state = 'swapped';
+    // Set anew also where it never was down: the cause is told.
+    this.#setUp(reason);
+    await old.session.close();
+    await old.done;
+    return next;
+  }
+
+  /** One attempt: connected, subscribed and acknowledged; or null, after the pause that the failure asks for. */
+  async #establish(cause: string): Promise<Live | null> {
+    const { signal } = this.#stop;
+    let live: Live | null = null;
+    try {
+      await this.#o.mayConnect(signal);
+      this.#o.onConnecting(cause);
+      live = await this.#open();
+      const failed = await Promise.race([live.connection.whenSettled().then(() => null), live.done, this.#wait(SETTLE_MS).then(() => null)]);
+      if (failed === null && !signal.aborted) return live;
+      if (failed !== null) this.#o.onTrouble(this, failed);
+    } catch (error) {
+      if (signal.aborted) return null;
+      this.#o.onTrouble(this, toError(error).message);
+      if (error instanceof HandshakeError && error.status >= 400 && error.status < 500) {
+        await this.#wait(Math.max(error.retryAfterMs ?? 0, error.status === 404 ? 0 : REFUSED_MS));
+      }
+    }
+    if (!signal.aborted) await this.#wait(this.#backoff.next());
+    return null;
+  }
+
+  async #open(): Promise<Live> {
+    const { feed, clock, url } = this.#o;
+    const session = await openSession(url, { clock, pingAfterMs: feed.limits.pingAfterMs, onBadFrame: this.#o.onBadFrame, signal: this.#stop.signal });
+    const connection = new Connection({
+      feed,
+      clock,
+      send: (text) => session.send(text),
+      terminate: (reason) => session.terminate(reason),
+      onWire: this.#o.onWire,
+      onEvent: (event) => this.#onEvent(event),
+    });
+    let sawData = (): void => undefined;
+    const firstData = new Promise<void>((resolve) => {
+      sawData = resolve;
+    });
+    const done = this.#pump(session, connection, sawData);
+    const live = { openedMs: clock.monotonicMs(), session, connection, firstData, done };
+    this.#live.add(live);
+    void done.then(() => this.#live.delete(live));
+    connection.setTarget(new Set(this.wires));
+    return live;
+  }
+
+  async #pump(session: Session, connection: Connection, sawData: () => void): Promise<string> {
+    const timer = setInterval(() => connection.tick(), TICK_MS);
+    try {
+      for await (const frames of session) {
+        if (this.#o.onFrames(frames, (text) => connection.control(text)) > 0) sawData();
+      }
+      const { code, reason } = await session.ended;
+      return reason === '' ? `closed with code ${code}` : `${reason} (code ${code})`;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  #onEvent(event: Extract<ControlEvent, { kind: 'shutdown' | 'platform' }>): void {
+    if (event.kind === 'shutdown') this.replace(event.reason);
+    else this.#o.onPlatform(event.locked, event.detail);
+  }
+
+  #setUp(cause: string): void {
+    this.#up = true;
+    this.#o.onUp(this, cause);
+  }
+
+  #setDown(reason: string): void {
+    if (!this.#up) return;
+    this.#up = false;
+    this.#o.onDown(this, reason);
+  }
+
+  async #wait(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,68 @@
+// What the receiver knows of each symbol: its trade counter and the rhythm of its channels.
+import type { Channel } from '../../contracts/index.ts';
+import { SymbolSequence } from '../../core/sequence.ts';
+import { Pulse } from '../../core/staleness.ts';
+
+export class SymbolFeed {
+  readonly symbol: string;
+  readonly sequence: SymbolSequence;
+  /** Channels that are watched for silence. */
+  readonly pulses: Partial<Record<Channel, Pulse>> = {};
+  readonly stale = new Set<Channel>();
+  /** Exchange time of the newest trade, µs; 0 before the first. */
+  tradeTs = 0;
+  /** The first position of this process's own making; null before it. */
+  firstSeq: number | null = null;
+
+  constructor(symbol: string, position: number | null) {
+    this.symbol = symbol;
+    this.sequence = new SymbolSequence(position, 'the receiver was not running');
+  }
+}
+
+/** The symbols of one market; seeded with what was published before, so that a restart finds its gap. */
+export class SymbolFeeds {
+  readonly #feeds = new Map<string, SymbolFeed>();
+  readonly #positions: ReadonlyMap<string, number>;
+
+  constructor(positions: ReadonlyMap<string, number>) {
+    this.#positions = positions;
+  }
+
+  of(symbol: string): SymbolFeed {
+    let feed = this.#feeds.get(symbol);
+    if (feed === undefined) {
+      feed = new SymbolFeed(symbol, this.#positions.get(symbol) ?? null);
+      this.#feeds.set(symbol, feed);
+    }
+    return feed;
+  }
+
+  /** Begins or goes on watching a channel for silence, from now. */
+  watch(symbol: string, channel: Channel, nowMs: number): void {
+    const { pulses } = this.of(symbol);
+    if (pulses[channel] === undefined) pulses[channel] = new Pulse(nowMs);
+    else pulses[channel].restart(nowMs);
+  }
+
+  unwatch(symbol: string, channel: Channel): void {
+    const feed = this.of(symbol);
+    delete feed.pulses[channel];
+    feed.stale.delete(channel);
+    if (channel === 'trade') feed.sequence.paused('was unsubscribed');
+  }
+
+  /** The feed was interrupted as a whole: gaps from here are because of that, and silence counts anew. */
+  interrupted(reason: string): void {
+    for (const feed of this.#feeds.values()) feed.sequence.paused(reason);
+  }
+
+  /** The feed is back: the silence meanwhile says nothing. */
+  restartPulses(nowMs: number): void {
+    for (const feed of this.#feeds.values()) for (const pulse of Object.values(feed.pulses)) pulse.restart(nowMs);
+  }
+
+  [Symbol.iterator](): Iterator<SymbolFeed> {
+    return this.#feeds.values();
+  }
+}
