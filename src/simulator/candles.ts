@@ -1,5 +1,6 @@
 // Candles of one market: minutes built from its trades, wider intervals summed from minutes, and a seeded archive for the
 // time before the market's first trade (so that history has content and joins the live minutes without a jump).
+import type { History } from './history.ts';
 import { hashPair } from './prng.ts';
 import type { Spec } from './spec.ts';
 
@@ -60,6 +61,7 @@ export function nextOpen(interval: string, openMs: number): number {
 export class Candles {
   readonly #spec: Spec;
   readonly #seed: number;
+  readonly #history: History;
   readonly #minutes = new Map<number, Bar>();
   #current: Bar | null = null;
   /** First minute that holds (or may hold) real trades. */
@@ -67,32 +69,22 @@ export class Candles {
   #anchor = 0;
   readonly #cache = new Map<string, { until: number; bar: Bar }>();
 
-  constructor(spec: Spec, seed: number) {
+  constructor(spec: Spec, seed: number, history: History) {
     this.#spec = spec;
     this.#seed = seed;
+    this.#history = history;
   }
 
   add(tsUs: number, price: number, lots: number, isSell: boolean, seq: number): void {
     const openMs = Math.floor(tsUs / 60_000_000) * MINUTE;
     let bar = this.#current;
     if (bar === null || bar.openMs !== openMs) bar = this.#open(openMs, price, seq);
-    if (price > bar.high) bar.high = price;
-    if (price < bar.low) bar.low = price;
-    bar.close = price;
-    bar.count++;
-    bar.lastSeq = seq;
-    bar.lots += lots;
-    bar.turnover += price * lots;
-    bar.perPrice += lots / price;
-    if (bar.turnover >= CARRY) carry(bar);
-    if (isSell) return;
-    bar.buyLots += lots;
-    bar.buyTurnover += price * lots;
-    if (bar.buyTurnover >= CARRY) carry(bar);
+    count(bar, price, lots, isSell, seq);
   }
 
   /** The candle of `interval` opening at `openMs` as it stands at `nowMs`: flat at the last close when nothing traded. */
   bar(interval: string, openMs: number, nowMs: number): Bar {
+    if ((intervalMs(interval) ?? MINUTE) < MINUTE) return this.#seconds(interval, openMs);
     const end = Math.min(nextOpen(interval, openMs), nowMs + 1);
     const lastMinute = Math.floor((end - 1) / MINUTE) * MINUTE;
     const key = `${interval} ${openMs}`;
@@ -144,6 +136,19 @@ export class Candles {
     return flat(openMs, last?.close ?? this.#spec.startPrice, last?.lastSeq ?? 0);
   }
 
+  /** Less than a minute: from the trades that are still in memory. */
+  #seconds(interval: string, openMs: number): Bar {
+    const h = this.#history;
+    const from = h.lowerBound(openMs * 1000, 'ts');
+    const until = nextOpen(interval, openMs) * 1000;
+    const bar = flat(openMs, from > h.first ? h.price(from - 1) : this.#spec.startPrice, from - 1);
+    for (let seq = from; seq <= h.last && h.ts(seq) < until; seq++) {
+      if (bar.count === 0) bar.open = bar.high = bar.low = h.price(seq);
+      count(bar, h.price(seq), h.lots(seq), h.isSell(seq), seq);
+    }
+    return bar;
+  }
+
   #open(openMs: number, price: number, seq: number): Bar {
     const kept = this.#minutes.get(openMs);
     if (kept !== undefined) {
@@ -175,7 +180,9 @@ export class Candles {
     const close = at(minute + 1);
     const h = hashPair(this.#seed, minute);
     const wick = this.#spec.tick * (h & 7);
-    const lots = this.#spec.typicalLots * (20 + ((h >>> 3) & 255));
+    // What trades rarely now has traded rarely before.
+    const liveliness = Math.max(1, Math.round(this.#spec.weight));
+    const lots = this.#spec.typicalLots * liveliness * (1 + ((h >>> 3) & 15));
     const bar = flat(openMs, close, 0);
     bar.open = open;
     bar.high = Math.max(open, close) + wick;
@@ -185,10 +192,26 @@ export class Candles {
     bar.turnover = Math.round((open + close) / 2) * lots;
     bar.perPrice = (2 * lots) / (open + close);
     bar.buyTurnover = Math.round((open + close) / 2) * bar.buyLots;
-    bar.count = 10 + ((h >>> 11) & 127);
+    bar.count = liveliness * (1 + ((h >>> 11) & 7));
     carry(bar);
     return bar;
   }
+}
+
+function count(bar: Bar, price: number, lots: number, isSell: boolean, seq: number): void {
+  if (price > bar.high) bar.high = price;
+  if (price < bar.low) bar.low = price;
+  bar.close = price;
+  bar.count++;
+  bar.lastSeq = seq;
+  bar.lots += lots;
+  bar.turnover += price * lots;
+  bar.perPrice += lots / price;
+  if (bar.turnover >= CARRY) carry(bar);
+  if (isSell) return;
+  bar.buyLots += lots;
+  bar.buyTurnover += price * lots;
+  if (bar.buyTurnover >= CARRY) carry(bar);
 }
 
 function carry(bar: Bar): void {

@@ -4,6 +4,7 @@
 // per flush: through ws.send() each frame would cost two writes. ws still does the handshake, parsing and control frames.
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import { Bytes } from './bytes.ts';
 import type { Ledger } from './ledger.ts';
 
 /** More unread bytes than this and the client is cut off as too slow. */
@@ -36,7 +37,7 @@ export class Connection {
   readonly #outbox: Outbox;
   /** Half-open: the socket stays, nothing is sent, read or answered. */
   frozen = false;
-  #out = '';
+  readonly #out = new Bytes();
 
   constructor(id: number, marketId: string, socket: WebSocket, raw: Socket, outbox: Outbox) {
     this.id = id;
@@ -59,8 +60,8 @@ export class Connection {
   /** Queues a frame made by `frame()`. */
   push(bytes: string): void {
     if (this.frozen) return;
-    if (this.#out === '') this.#outbox.add(this);
-    this.#out += bytes;
+    if (this.#out.length === 0) this.#outbox.add(this);
+    this.#out.append(bytes);
   }
 
   /** Queues a frame with any first byte: 0x81 text, 0x82 binary, 0x01 the start of a fragmented text … */
@@ -70,16 +71,14 @@ export class Connection {
   }
 
   /** What is queued, to be written after the ledger's commit. */
-  take(): string {
-    const out = this.#out;
-    this.#out = '';
-    return out;
+  take(): Buffer {
+    return this.#out.take();
   }
 
   /** Writes committed bytes; a client that does not read is cut off. */
-  write(bytes: string): void {
-    if (!this.open || this.frozen) return;
-    this.#raw.write(bytes, 'latin1');
+  write(bytes: Buffer): void {
+    if (!this.open || this.frozen || bytes.length === 0) return;
+    this.#raw.write(bytes);
     if (this.#raw.writableLength > SLOW_BYTES) this.socket.terminate();
   }
 
@@ -97,7 +96,7 @@ export class Connection {
   /** Half-open from now on. */
   freeze(): void {
     this.frozen = true;
-    this.#out = '';
+    this.#out.clear();
     this.#raw.pause();
   }
 }

@@ -8,6 +8,8 @@ const UNWATCHED = 0.05;
 /** A tick that comes later than this makes up for no more. */
 const LATEST_MS = 1_000;
 const TICK_MS = 10;
+/** Lines that no frame waits for (unwatched trades) are on disk within this. */
+const COMMIT_MS = 1_000;
 
 export class Engine {
   /** Trades per second over all markets. */
@@ -18,6 +20,8 @@ export class Engine {
   readonly #trades: (symbol: string) => boolean;
   #lastMs: number;
   #timer: NodeJS.Timeout | null = null;
+  #commitMs = 0;
+  #fail: (error: unknown) => void = () => undefined;
 
   constructor(world: World, venues: readonly Venue[], player: Player, rate: number, symbols: readonly string[] | null) {
     this.#world = world;
@@ -43,6 +47,7 @@ export class Engine {
   }
 
   start(fail: (error: unknown) => void): void {
+    this.#fail = fail;
     this.#timer = setInterval(() => {
       try {
         this.tick();
@@ -88,6 +93,10 @@ export class Engine {
     this.#player.tick();
     const nowMs = this.#world.nowMs();
     for (const venue of this.#venues) venue.tick(nowMs);
+    this.#commitMs += ms;
+    if (this.#commitMs < COMMIT_MS) return;
+    this.#commitMs = 0;
+    this.#world.ledger.commit()?.catch(this.#fail);
   }
 
   #burst(market: Market): number {

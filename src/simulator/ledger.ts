@@ -2,6 +2,7 @@
 // its effect. Lines of a tick are written and fdatasync'ed together (group commit); the frames go out after that.
 import { close, fdatasync, openSync, readFileSync, write } from 'node:fs';
 import { promisify } from 'node:util';
+import { Bytes } from './bytes.ts';
 
 const writeAt = promisify(write);
 const sync = promisify(fdatasync);
@@ -9,6 +10,8 @@ const closeFile = promisify(close);
 
 /** Bytes kept when the ledger is in memory only. */
 const MEMORY_LIMIT = 192 * 1024 * 1024;
+const CHUNK = 1024 * 1024;
+const READ_LIMIT = 16 * 1024 * 1024;
 
 export type LedgerEntry = { k: string; sent?: boolean; seq?: number; seq_last?: number } & Readonly<Record<string, unknown>>;
 
@@ -33,7 +36,7 @@ export function openLedger(path: string | null): Ledger {
 class FileLedger implements Ledger {
   readonly #path: string;
   readonly #fd: number;
-  #pending = '';
+  readonly #pending = new Bytes();
   #last: Promise<void> | null = null;
 
   constructor(path: string) {
@@ -42,17 +45,16 @@ class FileLedger implements Ledger {
   }
 
   append(line: string): void {
-    this.#pending += `${line}\n`;
+    this.#pending.append(`${line}\n`);
   }
 
   note(entry: LedgerEntry): void {
-    this.append(JSON.stringify(entry));
+    this.append(asciiJson(entry));
   }
 
   commit(): Promise<void> | null {
-    if (this.#pending === '') return this.#last;
-    const batch = Buffer.from(this.#pending);
-    this.#pending = '';
+    if (this.#pending.length === 0) return this.#last;
+    const batch = this.#pending.take();
     const done = (this.#last ?? Promise.resolve()).then(() => this.#write(batch));
     this.#last = done;
     const forget = (): void => {
@@ -62,12 +64,12 @@ class FileLedger implements Ledger {
     return done;
   }
 
-  read(since: number, limitBytes = 16 * 1024 * 1024): { text: string; next: number } {
+  read(since: number, limitBytes = READ_LIMIT): { text: string; next: number } {
     return cut(readFileSync(this.#path), since, limitBytes);
   }
 
   entries(): Iterable<LedgerEntry> {
-    return parseLines(readFileSync(this.#path, 'utf8') + this.#pending);
+    return parseLines(readFileSync(this.#path, 'latin1') + this.#pending.peek().toString('latin1'));
   }
 
   async close(): Promise<void> {
@@ -85,55 +87,61 @@ class FileLedger implements Ledger {
 }
 
 class MemoryLedger implements Ledger {
-  readonly #chunks: string[] = [];
-  #open = '';
+  readonly #chunks: Buffer[] = [];
+  readonly #open = new Bytes();
   #size = 0;
   #dropped = 0;
 
   append(line: string): void {
-    this.#open += `${line}\n`;
-    if (this.#open.length > 65_536) this.#seal();
+    this.#open.append(`${line}\n`);
+    if (this.#open.length > CHUNK) this.#seal();
   }
 
   note(entry: LedgerEntry): void {
-    this.append(JSON.stringify(entry));
+    this.append(asciiJson(entry));
   }
 
   commit(): null {
     return null;
   }
 
-  read(since: number, limitBytes = 16 * 1024 * 1024): { text: string; next: number } {
+  read(since: number, limitBytes = READ_LIMIT): { text: string; next: number } {
     this.#seal();
     let at = this.#dropped;
     let text = '';
     for (const chunk of this.#chunks) {
-      if (at + chunk.length > since && text.length < limitBytes) text += chunk.slice(Math.max(0, since - at));
+      if (at + chunk.length > since && text.length < limitBytes) text += chunk.toString('latin1', Math.max(0, since - at));
       at += chunk.length;
     }
     return { text, next: Math.max(since, this.#dropped) + text.length };
   }
 
-  entries(): Iterable<LedgerEntry> {
+  *entries(): Iterable<LedgerEntry> {
     this.#seal();
-    return parseLines(this.#chunks.join(''));
+    for (const chunk of [...this.#chunks]) yield* parseLines(chunk.toString('latin1'));
   }
 
   close(): Promise<void> {
     return Promise.resolve();
   }
 
+  /** Chunks hold whole lines. */
   #seal(): void {
-    if (this.#open === '') return;
-    this.#chunks.push(this.#open);
-    this.#size += this.#open.length;
-    this.#open = '';
+    if (this.#open.length === 0) return;
+    const chunk = Buffer.from(this.#open.take());
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
     while (this.#size > MEMORY_LIMIT && this.#chunks.length > 1) {
       const length = this.#chunks.shift()?.length ?? 0;
       this.#size -= length;
       this.#dropped += length;
     }
   }
+}
+
+/** Lines are ASCII: offsets are bytes and characters alike. */
+function asciiJson(entry: LedgerEntry): string {
+  return JSON.stringify(entry).replace(/[^\x00-\x7f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function cut(bytes: Buffer, since: number, limitBytes: number): { text: string; next: number } {

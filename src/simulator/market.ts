@@ -51,7 +51,7 @@ export class Market {
     const firstSeq = 1_000_000 + (this.seed % 300_000_000);
     this.#run = Math.floor(firstSeq * 0.8);
     this.history = new History(firstSeq, options.keep);
-    this.candles = new Candles(spec, this.seed);
+    this.candles = new Candles(spec, this.seed, this.history);
     for (let i = 0; i < SIZES; i++) {
       const u = this.#random.float();
       this.#sizes.push(Math.max(1, Math.round(spec.typicalLots * 4 * u ** 3) + (i & 1)));

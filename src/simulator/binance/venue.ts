@@ -105,6 +105,7 @@ export class BinanceVenue implements Venue, SessionHost {
     this.#note('sub', session, name);
     const parsed = parseStream(name);
     if (parsed.kind === 'unknown' || !this.#serves(session.category, parsed.kind)) return;
+    if (this.flavour.futures && parsed.detail === '1s') return;
     const market = this.markets.get(parsed.symbol) ?? null;
     if (market === null && parsed.kind !== 'all') return;
     let stream = this.streams.get(name);

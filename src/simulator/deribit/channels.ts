@@ -68,8 +68,8 @@ export class Channel {
   readonly parsed: ChannelName;
   readonly market: Market | null;
   readonly readers = new Set<Connection>();
-  /** Trades that wait for the end of the interval. */
-  pending: string[] = [];
+  /** Trades that wait for the end of the interval: objects, separated by commas. */
+  pending = '';
   lastVersion = -1;
   lastSentMs = 0;
   /** Books: what readers hold. */
@@ -87,6 +87,10 @@ export class Channel {
     this.market = market;
   }
 
+  add(trade: string): void {
+    this.pending = this.pending === '' ? trade : `${this.pending},${trade}`;
+  }
+
   send(data: string): void {
     const bytes = asciiFrame(notification(this.name, data));
     for (const reader of this.readers) reader.push(bytes);
@@ -99,9 +103,9 @@ export class Channel {
   }
 
   flush(): void {
-    if (this.pending.length === 0) return;
+    if (this.pending === '') return;
     const batch = this.pending;
-    this.pending = [];
-    this.send(`[${batch.join(',')}]`);
+    this.pending = '';
+    this.send(`[${batch}]`);
   }
 }

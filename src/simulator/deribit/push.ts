@@ -15,7 +15,7 @@ export function pushChannel(venue: DeribitVenue, channel: Channel, nowMs: number
   const { parsed, market } = channel;
   if (parsed.type === 'silent' || mono - channel.lastSentMs < parsed.everyMs) return;
   if (parsed.type === 'trades') {
-    if (channel.pending.length === 0) return;
+    if (channel.pending === '') return;
     channel.lastSentMs = mono;
     channel.flush();
     return;

@@ -50,7 +50,7 @@ function replayTrades(venue: DeribitVenue, instrument: string, data: string, hea
     const sent = hearers.length > 0 && why === null;
     const { trade_seq: seq, trade_id: id } = trade;
     venue.world.ledger.append(tradeLine(market, id, seq, seq, price, amount, isSell, trade.timestamp * 1000, sent, why));
-    if (sent) for (const channel of hearers) channel.pending.push(text);
+    if (sent) for (const channel of hearers) channel.add(text);
   }
 }
 

@@ -163,7 +163,7 @@ export class DeribitVenue implements Venue, SessionHost {
       this.world.ledger.append(tradeLine(market, id, seq, seq, price, market.amountText(h.lots(seq)), h.isSell(seq), h.ts(seq), sent, why));
       if (!sent) continue;
       const add = (text: string): void => {
-        for (const channel of hearers) channel.pending.push(text);
+        for (const channel of hearers) channel.add(text);
       };
       if (!faulty) {
         add(tradeObject(market, names, seq));
