@@ -3,7 +3,6 @@ import type { Resolution } from '../contracts/index.ts';
 import type { MessageSink, TickerPatch } from './exchange.ts';
 
 interface HeldTrade {
-  kind: 'trade';
   symbol: string;
   seq: number | null;
   seqLast: number | null;
@@ -12,7 +11,6 @@ interface HeldTrade {
 }
 
 interface HeldCandle {
-  kind: 'ohlc';
   symbol: string;
   resolution: Resolution;
   openTs: number;
@@ -20,35 +18,59 @@ interface HeldCandle {
   payload: string;
 }
 
+/** An array that is filled again and again: growing a new one for every frame costs more than the frame's trade. */
+class Held<T> {
+  items: T[] = [];
+  count = 0;
+
+  add(item: T): void {
+    this.items[this.count++] = item;
+  }
+
+  /** Forgets; of a burst not even the room is kept. */
+  clear(): void {
+    if (this.count > 64) this.items = [];
+    this.count = 0;
+  }
+}
+
 export class Batch implements MessageSink {
-  #held: (HeldTrade | HeldCandle | TickerPatch)[] = [];
+  readonly #trades = new Held<HeldTrade>();
+  readonly #tickers = new Held<TickerPatch>();
+  readonly #candles = new Held<HeldCandle>();
 
   trade(symbol: string, seq: number | null, seqLast: number | null, exchangeTs: number, payload: string): void {
-    this.#held.push({ kind: 'trade', symbol, seq, seqLast, exchangeTs, payload });
+    this.#trades.add({ symbol, seq, seqLast, exchangeTs, payload });
   }
 
   ticker(patch: TickerPatch): void {
-    this.#held.push(patch);
+    this.#tickers.add(patch);
   }
 
   ohlc(symbol: string, resolution: Resolution, openTs: number, closed: boolean, payload: string): void {
-    this.#held.push({ kind: 'ohlc', symbol, resolution, openTs, closed, payload });
+    this.#candles.add({ symbol, resolution, openTs, closed, payload });
   }
 
   drop(): void {
-    if (this.#held.length > 0) this.#held = [];
+    this.#trades.clear();
+    this.#tickers.clear();
+    this.#candles.clear();
   }
 
-  /** Hands everything over in the order of the frame. */
+  /** Hands everything over, each kind in the order of the frame. */
   flush(sink: MessageSink): void {
-    const held = this.#held;
-    if (held.length === 0) return;
-    this.#held = [];
-    for (const message of held) {
-      if (!('kind' in message)) sink.ticker(message);
-      else if (message.kind === 'trade') {
-        sink.trade(message.symbol, message.seq, message.seqLast, message.exchangeTs, message.payload);
-      } else sink.ohlc(message.symbol, message.resolution, message.openTs, message.closed, message.payload);
+    const trades = this.#trades;
+    for (let i = 0; i < trades.count; i++) {
+      const trade = trades.items[i]!;
+      sink.trade(trade.symbol, trade.seq, trade.seqLast, trade.exchangeTs, trade.payload);
     }
+    const tickers = this.#tickers;
+    for (let i = 0; i < tickers.count; i++) sink.ticker(tickers.items[i]!);
+    const candles = this.#candles;
+    for (let i = 0; i < candles.count; i++) {
+      const candle = candles.items[i]!;
+      sink.ohlc(candle.symbol, candle.resolution, candle.openTs, candle.closed, candle.payload);
+    }
+    this.drop();
   }
 }

@@ -5,6 +5,7 @@
 // Value helpers never throw: they set `bad`, and whoever maps the message looks at it once, before emitting.
 import { plainDecimal } from '../core/decimal.ts';
 import { JsonNumber, type Json, type JsonObject } from '../core/json.ts';
+import type { KnownSymbol, SymbolTable } from './symbols.ts';
 
 export const ABSENT = 0;
 export const STRING = 1;
@@ -17,13 +18,24 @@ export const NULL = 6;
 /** An object or an array. */
 export const NESTED = 7;
 
-/** Contract bounds: 30 digits before and after the point. A text this short can break neither. */
-const SAFE_LENGTH = 31;
+/** Contract bounds: 30 digits before and after the point. A plain number's text this short can break neither. */
+export const MAX_PLAIN = 30;
 const CONTRACT_DECIMAL = /^-?(?:0|[1-9]\d{0,29})(?:\.\d{1,30})?$/;
 const MIN_MICROS = 1_230_768_000_000_000;
 const MAX_MICROS = 4_102_444_800_000_000;
 const MIN_MILLIS = MIN_MICROS / 1000;
 const MAX_MILLIS = MAX_MICROS / 1000;
+
+/** A word that mapping compares values with. */
+export class Word {
+  readonly text: string;
+  readonly codes: Uint8Array;
+
+  constructor(text: string) {
+    this.text = text;
+    this.codes = Buffer.from(text);
+  }
+}
 
 export abstract class Fields {
   /** A value cannot be what the venue documents. */
@@ -31,6 +43,16 @@ export abstract class Fields {
   abstract kind(slot: number): number;
   /** A string's content, or a number as it was written. Only after `kind` said so. */
   abstract text(slot: number): string;
+  /** A whole number of up to 2^53 - 1, or -1. */
+  abstract whole(slot: number): number;
+  /** The contract's decimal of a number or of a string; null when it is none. */
+  abstract decimal(slot: number): string | null;
+  /** Whether the slot is a string and it is this word. */
+  abstract is(slot: number, word: Word): boolean;
+  /** Whether the slot is a string that starts with this word. */
+  abstract startsWith(slot: number, word: Word): boolean;
+  /** The symbol in a slot; null when it is none. */
+  abstract symbol(slot: number, symbols: SymbolTable): KnownSymbol | null;
 }
 
 /** Fields over a parsed object. */
@@ -62,6 +84,30 @@ export class TreeFields extends Fields {
     const value = this.value(slot);
     return value instanceof JsonNumber ? value.text : typeof value === 'string' ? value : '';
   }
+
+  override whole(slot: number): number {
+    const text = this.text(slot);
+    const value = /^(?:0|[1-9]\d{0,15})$/.test(text) ? Number(text) : -1;
+    return value <= Number.MAX_SAFE_INTEGER ? value : -1;
+  }
+
+  override decimal(slot: number): string | null {
+    return contractDecimal(this.text(slot));
+  }
+
+  override is(slot: number, word: Word): boolean {
+    return this.value(slot) === word.text;
+  }
+
+  override startsWith(slot: number, word: Word): boolean {
+    const value = this.value(slot);
+    return typeof value === 'string' && value.startsWith(word.text);
+  }
+
+  override symbol(slot: number, symbols: SymbolTable): KnownSymbol | null {
+    const value = this.value(slot);
+    return typeof value === 'string' ? symbols.find(value) : null;
+  }
 }
 
 /** Slot numbers by key, for keys in the order in which a reader was given them. */
@@ -71,43 +117,12 @@ export function slotsOf<K extends string>(keys: readonly K[]): Record<K, number>
 
 /** The contract's decimal of a number or of a number in a string; null when it is none or too long for the contract. */
 export function contractDecimal(text: string): string | null {
-  if (isShortPlain(text)) return text;
   const plain = plainDecimal(text);
   return plain !== null && CONTRACT_DECIMAL.test(plain) ? plain : null;
 }
 
-/** True when the text surely is a contract decimal; false means look closer. */
-function isShortPlain(text: string): boolean {
-  const n = text.length;
-  if (n === 0 || n > SAFE_LENGTH - 1) return false;
-  let p = 0;
-  let c = text.charCodeAt(0);
-  if (c === 45) {
-    if (n === 1) return false;
-    c = text.charCodeAt(++p);
-  }
-  if (c === 48) {
-    p++;
-  } else {
-    const first = p;
-    while (p < n && isDigitAt(text, p)) p++;
-    if (p === first) return false;
-  }
-  if (p === n) return true;
-  if (text.charCodeAt(p) !== 46 || p + 1 === n) return false;
-  for (p++; p < n; p++) if (!isDigitAt(text, p)) return false;
-  return true;
-}
-
-function isDigitAt(text: string, at: number): boolean {
-  const c = text.charCodeAt(at);
-  return c >= 48 && c <= 57;
-}
-
 /** Digits that a statistic (a greek, a funding rate) may lose: float noise such as 5.551115123125783e-17 has more. */
 function statisticDecimal(text: string): string | null {
-  const exact = contractDecimal(text);
-  if (exact !== null) return exact;
   const match = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(text);
   if (match === null) return null;
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = match;
@@ -130,7 +145,7 @@ function isDecimalKind(kind: number, wire: Wire): boolean {
 
 /** A decimal that has to be there. */
 export function decimal(f: Fields, slot: number, wire: Wire): string {
-  const value = isDecimalKind(f.kind(slot), wire) ? contractDecimal(f.text(slot)) : null;
+  const value = isDecimalKind(f.kind(slot), wire) ? f.decimal(slot) : null;
   if (value === null) f.bad = true;
   return value ?? '';
 }
@@ -147,23 +162,29 @@ export function optional(f: Fields, slot: number, wire: Wire): string | null | u
   const kind = f.kind(slot);
   if (kind === ABSENT) return undefined;
   if (kind === NULL) return null;
-  const text = isDecimalKind(kind, wire) ? f.text(slot) : 'x';
-  if (text === '') return null;
-  const value = statisticDecimal(text);
-  if (value === null) f.bad = true;
+  if (!isDecimalKind(kind, wire)) {
+    f.bad = true;
+    return null;
+  }
+  return f.decimal(slot) ?? longOrEmpty(f, f.text(slot));
+}
+
+function longOrEmpty(f: Fields, text: string): string | null {
+  const value = text === '' ? null : statisticDecimal(text);
+  if (value === null && text !== '') f.bad = true;
   return value;
 }
 
 /** A whole number that has to be there; -1 and `bad` otherwise. Its text is `f.text(slot)` unless it has an exponent. */
 export function whole(f: Fields, slot: number): number {
-  const value = f.kind(slot) === NUMBER ? parseWhole(f.text(slot)) : -1;
+  const value = f.kind(slot) === NUMBER ? f.whole(slot) : -1;
   if (value < 0) f.bad = true;
   return value;
 }
 
 /** A time in ms or µs that has to be there, as µs. */
 export function micros(f: Fields, slot: number): number {
-  const value = f.kind(slot) === NUMBER ? microsOf(parseWhole(f.text(slot))) : -1;
+  const value = f.kind(slot) === NUMBER ? microsOf(f.whole(slot)) : -1;
   if (value < 0) f.bad = true;
   return value;
 }
@@ -186,19 +207,6 @@ export function isZero(decimal: string): boolean {
     if (c !== 48 && c !== 46 && c !== 45) return false;
   }
   return true;
-}
-
-/** A whole number of up to 2^53 - 1, or -1. */
-export function parseWhole(text: string): number {
-  const n = text.length;
-  if (n === 0 || n > 16 || (n > 1 && text.charCodeAt(0) === 48)) return -1;
-  let value = 0;
-  for (let p = 0; p < n; p++) {
-    const digit = text.charCodeAt(p) - 48;
-    if (digit < 0 || digit > 9) return -1;
-    value = value * 10 + digit;
-  }
-  return value <= Number.MAX_SAFE_INTEGER ? value : -1;
 }
 
 /** A time in ms or µs, told apart by its magnitude, as µs; -1 outside 2009–2100. */

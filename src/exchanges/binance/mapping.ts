@@ -3,9 +3,9 @@
 import { resolutionValues, type Resolution } from '../../contracts/index.ts';
 import type { FrameClass, MessageSink } from '../exchange.ts';
 import {
-  ABSENT, FALSE, NUMBER, STRING, TRUE, amount, decimal, isZero, micros, optional, slotsOf, whole, type Fields,
+  ABSENT, FALSE, NUMBER, STRING, TRUE, amount, decimal, isZero, micros, optional, slotsOf, whole, Word, type Fields,
 } from '../fields.ts';
-import { microsText } from '../payload.ts';
+import { exchangeText, receivedText } from '../payload.ts';
 import type { SymbolTable } from '../symbols.ts';
 
 /** Top level, wrapped and bare: {stream, data} or the event itself. */
@@ -21,31 +21,27 @@ const RESOLUTIONS: ReadonlySet<string> = new Set(resolutionValues);
 /** Trades outside the book (liquidation takeovers): no price of the market. */
 const OFF_BOOK = new Set(['INSURANCE_FUND', 'ADL', 'NA']);
 
+const TRADE = new Word('trade');
+const AGG_TRADE = new Word('aggTrade');
+const BOOK_TICKER = new Word('bookTicker');
+const KLINE = new Word('kline');
+const TICKER = new Word('24hrTicker');
+const MINI_TICKER = new Word('24hrMiniTicker');
+const MARK_PRICE = new Word('markPriceUpdate');
+const SHUTDOWN = new Word('serverShutdown');
+
 /** One event object. `candle` is its `k`, null where it has none. The class says whether it went into the sink. */
 export function mapEvent(
   f: Fields, candle: Fields | null, symbols: SymbolTable, receivedTs: number, sink: MessageSink,
 ): FrameClass {
   if (f.kind(K.e) === ABSENT) return isBareBookTicker(f) ? mapBookTicker(f, symbols, receivedTs, sink) : 'ignored';
-  if (f.kind(K.e) !== STRING) return 'ignored';
-  switch (f.text(K.e)) {
-    case 'trade':
-      return mapTrade(f, symbols, receivedTs, sink, false);
-    case 'aggTrade':
-      return mapTrade(f, symbols, receivedTs, sink, true);
-    case 'bookTicker':
-      return mapBookTicker(f, symbols, receivedTs, sink);
-    case 'kline':
-      return mapCandle(f, candle, symbols, receivedTs, sink);
-    case '24hrTicker':
-    case '24hrMiniTicker':
-      return mapRollingTicker(f, symbols, receivedTs, sink);
-    case 'markPriceUpdate':
-      return mapMarkPrice(f, symbols, receivedTs, sink);
-    case 'serverShutdown':
-      return 'control';
-    default:
-      return 'ignored';
-  }
+  if (f.is(K.e, AGG_TRADE)) return mapTrade(f, symbols, receivedTs, sink, true);
+  if (f.is(K.e, TRADE)) return mapTrade(f, symbols, receivedTs, sink, false);
+  if (f.is(K.e, BOOK_TICKER)) return mapBookTicker(f, symbols, receivedTs, sink);
+  if (f.is(K.e, KLINE)) return mapCandle(f, candle, symbols, receivedTs, sink);
+  if (f.is(K.e, TICKER) || f.is(K.e, MINI_TICKER)) return mapRollingTicker(f, symbols, receivedTs, sink);
+  if (f.is(K.e, MARK_PRICE)) return mapMarkPrice(f, symbols, receivedTs, sink);
+  return f.is(K.e, SHUTDOWN) ? 'control' : 'ignored';
 }
 
 /** Spot's bookTicker has neither event type nor time. */
@@ -57,7 +53,7 @@ function isBareBookTicker(f: Fields): boolean {
 /** m: the buyer was the maker, so the taker sold. An aggregate is one taker order's run f … l of trades at one price. */
 function mapTrade(f: Fields, symbols: SymbolTable, receivedTs: number, sink: MessageSink, aggregate: boolean): FrameClass {
   if (f.kind(K.X) === STRING && OFF_BOOK.has(f.text(K.X))) return 'ignored';
-  const known = f.kind(K.s) === STRING ? symbols.find(f.text(K.s)) : null;
+  const known = f.symbol(K.s, symbols);
   const exchangeTs = micros(f, K.T);
   const idSlot = aggregate ? K.a : K.t;
   const id = whole(f, idSlot);
@@ -69,7 +65,7 @@ function mapTrade(f: Fields, symbols: SymbolTable, receivedTs: number, sink: Mes
   if (known === null || f.bad || last < first || (maker !== TRUE && maker !== FALSE)) return 'malformed';
   const idText = f.text(idSlot);
   sink.trade(known.symbol, first, last, exchangeTs,
-    known.tradeHead + microsText(exchangeTs) + ',"received_ts":' + microsText(receivedTs) + ',"trade_id":"' + idText +
+    known.tradeHead + exchangeText(exchangeTs) + ',"received_ts":' + receivedText(receivedTs) + ',"trade_id":"' + idText +
     '","seq":' + (aggregate ? f.text(K.f) + ',"seq_last":' + f.text(K.l) : idText) + ',"price":"' + price +
     '","amount":"' + size + (maker === TRUE ? '","side":"sell"}' : '","side":"buy"}'));
   return 'data';
@@ -81,7 +77,7 @@ function mapCandle(
   if (k === null || k.kind(C.i) !== STRING) return 'malformed';
   const resolution = k.text(C.i) as Resolution;
   if (!RESOLUTIONS.has(resolution)) return 'ignored';
-  const known = f.kind(K.s) === STRING ? symbols.find(f.text(K.s)) : null;
+  const known = f.symbol(K.s, symbols);
   const exchangeTs = micros(f, K.E);
   const openTs = micros(k, C.t);
   const open = decimal(k, C.o, 'strings');
@@ -94,8 +90,8 @@ function mapCandle(
   const closed = k.kind(C.x);
   if (known === null || f.bad || k.bad || (closed !== TRUE && closed !== FALSE)) return 'malformed';
   sink.ohlc(known.symbol, resolution, openTs, closed === TRUE,
-    known.ohlcHead + microsText(exchangeTs) + ',"received_ts":' + microsText(receivedTs) + ',"resolution":"' + resolution +
-    '","open_ts":' + microsText(openTs) + ',"open":"' + open + '","high":"' + high + '","low":"' + low +
+    known.ohlcHead + exchangeText(exchangeTs) + ',"received_ts":' + receivedText(receivedTs) + ',"resolution":"' + resolution +
+    '","open_ts":' + exchangeText(openTs) + ',"open":"' + open + '","high":"' + high + '","low":"' + low +
     '","close":"' + close + '","volume":"' + volume + '","quote_volume":"' + quoteVolume + '","trade_count":' + k.text(C.n) +
     (closed === TRUE ? ',"closed":true,"source":"stream"}' : ',"closed":false,"source":"stream"}'));
   return 'data';
@@ -147,7 +143,7 @@ function emit(
   f: Fields, symbols: SymbolTable, exchangeTs: number, receivedTs: number, sink: MessageSink,
   values: (string | null | undefined)[],
 ): FrameClass {
-  const known = f.kind(K.s) === STRING ? symbols.find(f.text(K.s)) : null;
+  const known = f.symbol(K.s, symbols);
   if (known === null || f.bad) return 'malformed';
   sink.ticker({ symbol: known.symbol, exchangeTs, receivedTs, values });
   return 'data';

@@ -1,7 +1,7 @@
 // Binance frames → contract messages: {stream, data} of combined streams, bare events, and arrays of events (!…@arr).
 // The fast walk reads the frame once with ObjectScanners; whatever it finds unusual goes to the exact walk.
 import { isJsonObject, parseExact, type Json, type JsonObject } from '../../core/json.ts';
-import { CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, codeAt, endOfValue, skipSpace } from '../../core/scan.ts';
+import { AsciiText, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, endOfValue, skipSpace } from '../../core/scan.ts';
 import { Batch } from '../batch.ts';
 import type { FrameClass, MessageSink, Normaliser } from '../exchange.ts';
 import { ABSENT, TreeFields, type Fields } from '../fields.ts';
@@ -18,13 +18,13 @@ export function createNormaliser(marketId: string, exactOnly = false): Normalise
   const fast = exactOnly ? null : new FastWalk(symbols, batch);
   return {
     normalise(frame: string, receivedTs: number, sink: MessageSink): FrameClass {
+      batch.drop();
       let found = fast === null ? null : fast.walk(frame, receivedTs);
       if (found === null) {
         batch.drop();
         found = exactWalk(frame, receivedTs, symbols, batch);
       }
       if (found === 'data') batch.flush(sink);
-      else batch.drop();
       return found;
     },
   };
@@ -33,9 +33,10 @@ export function createNormaliser(marketId: string, exactOnly = false): Normalise
 class FastWalk {
   readonly #symbols: SymbolTable;
   readonly #batch: Batch;
-  readonly #outer = new ObjectScanner(EVENT_KEYS, ['data', 'k']);
-  readonly #inner = new ObjectScanner(EVENT_KEYS, ['k']);
-  readonly #candle = new ObjectScanner(CANDLE_KEYS);
+  readonly #text = new AsciiText();
+  readonly #outer = new ObjectScanner(this.#text, EVENT_KEYS, ['data', 'k']);
+  readonly #inner = new ObjectScanner(this.#text, EVENT_KEYS, ['k']);
+  readonly #candle = new ObjectScanner(this.#text, CANDLE_KEYS);
   #receivedTs = 0;
   /** What the events read so far amount to. */
   #class: FrameClass = 'ignored';
@@ -47,23 +48,25 @@ class FastWalk {
 
   /** The frame's class, or null: not for the fast walk. */
   walk(frame: string, receivedTs: number): FrameClass | null {
+    if (!this.#text.load(frame)) return null;
+    const bytes = this.#text.bytes;
     this.#receivedTs = receivedTs;
     this.#class = 'ignored';
-    const start = skipSpace(frame, 0);
-    const wrapped = codeAt(frame, start) !== OPEN_BRACKET;
-    const p = wrapped ? this.#readOuter(frame, start) : this.#readArray(frame, start);
-    if (p < 0 || skipSpace(frame, p) !== frame.length) return null;
+    const start = skipSpace(bytes, 0);
+    const wrapped = bytes[start] !== OPEN_BRACKET;
+    const p = wrapped ? this.#readOuter(bytes, start) : this.#readArray(bytes, start);
+    if (p < 0 || skipSpace(bytes, p) !== frame.length) return null;
     return this.#class;
   }
 
-  #readOuter(frame: string, at: number): number {
+  #readOuter(bytes: Uint8Array, at: number): number {
     const outer = this.#outer;
     let candle: Fields | null = null;
-    let p = outer.scan(frame, at);
+    let p = outer.scan(at);
     while (p >= 0 && outer.halted >= 0) {
-      if (outer.halted === K.data) p = this.#readData(frame, p);
+      if (outer.halted === K.data) p = this.#readData(bytes, p);
       else {
-        p = this.#readCandle(frame, p);
+        p = this.#candle.scan(p);
         candle = this.#candle;
       }
       if (p >= 0) p = outer.next(p);
@@ -75,33 +78,33 @@ class FastWalk {
     return this.#class === 'malformed' ? UNUSUAL : p;
   }
 
-  #readData(frame: string, at: number): number {
-    return codeAt(frame, at) === OPEN_BRACKET ? this.#readArray(frame, at) : this.#readEvent(frame, at);
+  #readData(bytes: Uint8Array, at: number): number {
+    return bytes[at] === OPEN_BRACKET ? this.#readArray(bytes, at) : this.#readEvent(at);
   }
 
   /** A mixed array counts as data when one of its events is. */
-  #readArray(frame: string, at: number): number {
-    let p = skipSpace(frame, at + 1);
-    if (codeAt(frame, p) === CLOSE_BRACKET) return p + 1;
+  #readArray(bytes: Uint8Array, at: number): number {
+    let p = skipSpace(bytes, at + 1);
+    if (bytes[p] === CLOSE_BRACKET) return p + 1;
     for (;;) {
       const before = this.#class;
-      p = codeAt(frame, p) === OPEN_BRACE ? this.#readEvent(frame, p) : endOfValue(frame, p);
+      p = bytes[p] === OPEN_BRACE ? this.#readEvent(p) : endOfValue(bytes, p);
       if (p < 0) return UNUSUAL;
       if (before === 'data') this.#class = 'data';
-      p = skipSpace(frame, p);
-      const c = codeAt(frame, p);
+      p = skipSpace(bytes, p);
+      const c = bytes[p];
       if (c === CLOSE_BRACKET) return p + 1;
       if (c !== COMMA) return UNUSUAL;
-      p = skipSpace(frame, p + 1);
+      p = skipSpace(bytes, p + 1);
     }
   }
 
-  #readEvent(frame: string, at: number): number {
+  #readEvent(at: number): number {
     const inner = this.#inner;
     let candle: Fields | null = null;
-    let p = inner.scan(frame, at);
+    let p = inner.scan(at);
     while (p >= 0 && inner.halted >= 0) {
-      p = this.#readCandle(frame, p);
+      p = this.#candle.scan(p);
       candle = this.#candle;
       if (p >= 0) p = inner.next(p);
     }
@@ -110,9 +113,6 @@ class FastWalk {
     return this.#class === 'malformed' ? UNUSUAL : p;
   }
 
-  #readCandle(frame: string, at: number): number {
-    return this.#candle.scan(frame, at);
-  }
 }
 
 /** An acknowledgement or an error, to a request of ours or to none. */

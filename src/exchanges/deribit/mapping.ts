@@ -3,9 +3,9 @@
 import type { Resolution } from '../../contracts/index.ts';
 import type { MessageSink } from '../exchange.ts';
 import {
-  ABSENT, NULL, NUMBER, STRING, amount, decimal, isId, isZero, micros, optional, slotsOf, whole, type Fields,
+  ABSENT, NULL, NUMBER, STRING, amount, decimal, isId, isZero, micros, optional, slotsOf, whole, Word, type Fields,
 } from '../fields.ts';
-import { microsText, symbolPattern } from '../payload.ts';
+import { exchangeText, receivedText, symbolPattern } from '../payload.ts';
 import type { SymbolTable } from '../symbols.ts';
 
 export const TRADE_KEYS = [
@@ -37,40 +37,39 @@ export const RESOLUTIONS: Readonly<Record<string, Resolution>> = {
 /** What a channel's frames are to us. */
 export type Topic = 'trades' | 'ticker' | 'candle' | 'control' | 'other';
 
-/** The topic of the channel name that starts at `at`. */
-export function topicOf(text: string, at: number): Topic {
-  switch (text[at]) {
-    case 't':
-      return text.startsWith('trades.', at) ? 'trades' : text.startsWith('ticker.', at) ? 'ticker' : 'other';
-    case 'i':
-      return text.startsWith('incremental_ticker.', at) ? 'ticker' : 'other';
-    case 'q':
-      return text.startsWith('quote.', at) ? 'ticker' : 'other';
-    case 'c':
-      return text.startsWith('chart.trades.', at) ? 'candle' : 'other';
-    case 'p':
-      return text.startsWith('platform_state', at) ? 'control' : 'other';
-    default:
-      return 'other';
-  }
+const TRADES = new Word('trades.');
+const TICKER = new Word('ticker.');
+const INCREMENTAL_TICKER = new Word('incremental_ticker.');
+const QUOTE = new Word('quote.');
+const CANDLES = new Word('chart.trades.');
+const PLATFORM_STATE = new Word('platform_state');
+const BUY = new Word('buy');
+const SELL = new Word('sell');
+
+/** The topic of the channel that is named in a slot. */
+export function topicOf(f: Fields, slot: number): Topic {
+  if (f.startsWith(slot, TRADES)) return 'trades';
+  if (f.startsWith(slot, TICKER) || f.startsWith(slot, INCREMENTAL_TICKER) || f.startsWith(slot, QUOTE)) return 'ticker';
+  if (f.startsWith(slot, CANDLES)) return 'candle';
+  return f.startsWith(slot, PLATFORM_STATE) ? 'control' : 'other';
 }
 
 /** What stands between the exchange's time and the trade's id; the same for every trade of a frame. */
 export function receivedPart(receivedTs: number): string {
-  return ',"received_ts":' + microsText(receivedTs) + ',"trade_id":"';
+  return ',"received_ts":' + receivedText(receivedTs) + ',"trade_id":"';
 }
 
 /** One public trade. `received` is the frame's receivedPart. False: malformed. */
 export function mapTrade(f: Fields, symbols: SymbolTable, received: string, sink: MessageSink): boolean {
-  const known = f.kind(T.instrument_name) === STRING ? symbols.find(f.text(T.instrument_name)) : null;
+  const known = f.symbol(T.instrument_name, symbols);
   const exchangeTs = micros(f, T.timestamp);
   const seq = whole(f, T.trade_seq);
   const price = decimal(f, T.price, 'numbers');
   const size = amount(f, T.amount, 'numbers');
   const id = f.kind(T.trade_id) === STRING ? f.text(T.trade_id) : '';
-  const side = f.kind(T.direction) === STRING ? f.text(T.direction) : '';
-  if (known === null || !isId(id) || (side !== 'buy' && side !== 'sell')) return false;
-  let text = known.tradeHead + microsText(exchangeTs) + received + id + '","seq":' + f.text(T.trade_seq) +
+  const side = f.is(T.direction, BUY) ? 'buy' : 'sell';
+  if (known === null || !isId(id) || (side === 'sell' && !f.is(T.direction, SELL))) return false;
+  let text = known.tradeHead + exchangeText(exchangeTs) + received + id + '","seq":' + f.text(T.trade_seq) +
     ',"price":"' + price + '","amount":"' + size + '","side":"' + side;
   const mark = optional(f, T.mark_price, 'numbers');
   const index = optional(f, T.index_price, 'numbers');
@@ -108,7 +107,7 @@ function rareParts(f: Fields): string {
 export function mapTicker(
   f: Fields, stats: Fields | null, greeks: Fields | null, symbols: SymbolTable, receivedTs: number, sink: MessageSink,
 ): boolean {
-  const known = f.kind(K.instrument_name) === STRING ? symbols.find(f.text(K.instrument_name)) : null;
+  const known = f.symbol(K.instrument_name, symbols);
   const exchangeTs = micros(f, K.timestamp);
   const bid = optional(f, K.best_bid_price, 'numbers');
   const ask = optional(f, K.best_ask_price, 'numbers');
@@ -174,9 +173,9 @@ export function mapCandle(
   const told = f.kind(C.cost);
   const cost = told === ABSENT || told === NULL ? null : amount(f, C.cost, 'numbers');
   if (known === null || f.bad) return false;
-  const now = microsText(receivedTs);
+  const now = receivedText(receivedTs);
   sink.ohlc(known.symbol, resolution, openTs, false,
-    known.ohlcHead + now + ',"received_ts":' + now + ',"resolution":"' + resolution + '","open_ts":' + microsText(openTs) +
+    known.ohlcHead + now + ',"received_ts":' + now + ',"resolution":"' + resolution + '","open_ts":' + exchangeText(openTs) +
     ',"open":"' + open + '","high":"' + high + '","low":"' + low + '","close":"' + close + '","volume":"' + volume +
     '","quote_volume":' + (cost === null ? 'null' : '"' + cost + '"') +
     ',"trade_count":null,"closed":false,"source":"stream"}');

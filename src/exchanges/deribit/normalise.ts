@@ -1,10 +1,10 @@
 // Deribit frames → contract messages: {jsonrpc, method: "subscription", params: {channel, data}}. The fast walk reads the
 // frame once with ObjectScanners; whatever it finds unusual goes to the exact walk, which decides what is malformed.
 import { parseExact, isJsonObject, type Json, type JsonObject } from '../../core/json.ts';
-import { CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, codeAt, endOfValue, skipSpace } from '../../core/scan.ts';
+import { AsciiText, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, endOfValue, skipSpace } from '../../core/scan.ts';
 import { Batch } from '../batch.ts';
 import type { FrameClass, MessageSink, Normaliser } from '../exchange.ts';
-import { ABSENT, STRING, TreeFields, slotsOf } from '../fields.ts';
+import { ABSENT, NESTED, STRING, TreeFields, Word, slotsOf } from '../fields.ts';
 import { ObjectScanner } from '../object_scanner.ts';
 import { SymbolTable } from '../symbols.ts';
 import {
@@ -16,6 +16,8 @@ const ENVELOPE_KEYS = ['jsonrpc', 'method', 'params', 'result', 'error'] as cons
 const PARAMS_KEYS = ['channel', 'data'] as const;
 const E = slotsOf(ENVELOPE_KEYS);
 const P = slotsOf(PARAMS_KEYS);
+const SUBSCRIPTION = new Word('subscription');
+const HEARTBEAT = new Word('heartbeat');
 const STATS = TICKER_KEYS.indexOf('stats');
 /** Answers of the fast walk beside positions: go the exact way. */
 const UNUSUAL = -1;
@@ -27,13 +29,13 @@ export function createNormaliser(marketId: string, exactOnly = false): Normalise
   const fast = exactOnly ? null : new FastWalk(symbols, batch);
   return {
     normalise(frame: string, receivedTs: number, sink: MessageSink): FrameClass {
+      batch.drop();
       let found = fast === null ? null : fast.walk(frame, receivedTs);
       if (found === null) {
         batch.drop();
         found = exactWalk(frame, receivedTs, symbols, batch);
       }
       if (found === 'data') batch.flush(sink);
-      else batch.drop();
       return found;
     },
   };
@@ -42,13 +44,14 @@ export function createNormaliser(marketId: string, exactOnly = false): Normalise
 class FastWalk {
   readonly #symbols: SymbolTable;
   readonly #batch: Batch;
-  readonly #envelope = new ObjectScanner(ENVELOPE_KEYS, ['params']);
-  readonly #params = new ObjectScanner(PARAMS_KEYS, ['data']);
-  readonly #trade = new ObjectScanner(TRADE_KEYS);
-  readonly #ticker = new ObjectScanner(TICKER_KEYS, ['stats', 'greeks']);
-  readonly #stats = new ObjectScanner(STATS_KEYS);
-  readonly #greeks = new ObjectScanner(GREEKS_KEYS);
-  readonly #candle = new ObjectScanner(CANDLE_KEYS);
+  readonly #text = new AsciiText();
+  readonly #envelope = new ObjectScanner(this.#text, ENVELOPE_KEYS, ['params']);
+  readonly #params = new ObjectScanner(this.#text, PARAMS_KEYS, ['data']);
+  readonly #trade = new ObjectScanner(this.#text, TRADE_KEYS);
+  readonly #ticker = new ObjectScanner(this.#text, TICKER_KEYS, ['stats', 'greeks']);
+  readonly #stats = new ObjectScanner(this.#text, STATS_KEYS);
+  readonly #greeks = new ObjectScanner(this.#text, GREEKS_KEYS);
+  readonly #candle = new ObjectScanner(this.#text, CANDLE_KEYS);
   #topic: Topic = 'other';
   #receivedTs = 0;
 
@@ -60,83 +63,95 @@ class FastWalk {
   /** The frame's class, or null: not for the fast walk. */
   walk(frame: string, receivedTs: number): FrameClass | null {
     const envelope = this.#envelope;
+    if (!this.#text.load(frame)) return null;
+    const bytes = this.#text.bytes;
     this.#receivedTs = receivedTs;
     this.#topic = 'other';
-    let p = envelope.scan(frame, skipSpace(frame, 0));
+    let p = envelope.scan(skipSpace(bytes, 0));
     let hasParams = false;
     while (p >= 0 && envelope.halted >= 0) {
-      if (codeAt(frame, p) !== OPEN_BRACE) return null;
+      if (bytes[p] !== OPEN_BRACE) return null;
       hasParams = true;
-      p = this.#readParams(frame, p);
+      p = this.#readParams(bytes, p);
       if (p >= 0) p = envelope.next(p);
     }
-    if (p < 0 || skipSpace(frame, p) !== frame.length) return null;
-    if (envelope.kind(E.method) !== STRING) {
-      return envelope.kind(E.result) !== ABSENT || envelope.kind(E.error) !== ABSENT ? 'control' : 'ignored';
-    }
-    const method = envelope.text(E.method);
-    if (method !== 'subscription') return method === 'heartbeat' ? 'control' : 'ignored';
+    if (p < 0 || skipSpace(bytes, p) !== frame.length) return null;
+    if (!envelope.is(E.method, SUBSCRIPTION)) return this.#otherClass();
     if (!hasParams || this.#params.kind(P.channel) !== STRING) return null;
     if (this.#topic === 'other') return 'ignored';
     return this.#topic === 'control' ? 'control' : 'data';
   }
 
+  #otherClass(): FrameClass {
+    const envelope = this.#envelope;
+    if (envelope.kind(E.method) !== STRING) {
+      return envelope.kind(E.result) !== ABSENT || envelope.kind(E.error) !== ABSENT ? 'control' : 'ignored';
+    }
+    return envelope.is(E.method, HEARTBEAT) ? 'control' : 'ignored';
+  }
+
   /** Reads `params`, messages into the batch; the position behind it. */
-  #readParams(frame: string, at: number): number {
+  #readParams(bytes: Uint8Array, at: number): number {
     const params = this.#params;
-    let p = params.scan(frame, at);
+    let dataAt = 0;
+    let p = params.scan(at);
     while (p >= 0 && params.halted >= 0) {
-      // data before channel is legal, and rare enough for the exact walk
-      if (params.kind(P.channel) !== STRING) return UNUSUAL;
-      this.#topic = topicOf(frame, params.startOf(P.channel));
-      p = this.#readData(frame, p);
+      if (params.kind(P.channel) === STRING) {
+        this.#topic = topicOf(params, P.channel);
+        p = this.#readData(bytes, p);
+      } else {
+        // data before its channel: read again once the channel is known
+        dataAt = p;
+        p = endOfValue(bytes, p);
+      }
       if (p >= 0) p = params.next(p);
     }
-    if (p < 0 || params.kind(P.data) !== ABSENT || params.kind(P.channel) !== STRING) return p;
-    this.#topic = topicOf(frame, params.startOf(P.channel));
-    return this.#topic === 'other' || this.#topic === 'control' ? p : UNUSUAL;
+    if (p < 0 || params.kind(P.channel) !== STRING) return p;
+    if (dataAt > 0 || params.kind(P.data) === ABSENT) this.#topic = topicOf(params, P.channel);
+    if (dataAt > 0) return this.#readData(bytes, dataAt) < 0 ? UNUSUAL : p;
+    return params.kind(P.data) === NESTED || !isData(this.#topic) ? p : UNUSUAL;
   }
 
-  #readData(frame: string, at: number): number {
+  #readData(bytes: Uint8Array, at: number): number {
     switch (this.#topic) {
       case 'trades':
-        return this.#readTrades(frame, at);
+        return this.#readTrades(bytes, at);
       case 'ticker':
-        return this.#readTicker(frame, at);
+        return this.#readTicker(at);
       case 'candle':
-        return this.#readCandle(frame, at);
+        return this.#readCandle(bytes, at);
       default:
-        return endOfValue(frame, at);
+        return endOfValue(bytes, at);
     }
   }
 
-  #readTrades(frame: string, at: number): number {
-    if (codeAt(frame, at) !== OPEN_BRACKET) return UNUSUAL;
+  #readTrades(bytes: Uint8Array, at: number): number {
+    if (bytes[at] !== OPEN_BRACKET) return UNUSUAL;
     const received = receivedPart(this.#receivedTs);
-    let p = skipSpace(frame, at + 1);
+    let p = skipSpace(bytes, at + 1);
     for (;;) {
-      p = this.#trade.scan(frame, p);
+      p = this.#trade.scan(p);
       if (p < 0 || !mapTrade(this.#trade, this.#symbols, received, this.#batch)) return UNUSUAL;
-      p = skipSpace(frame, p);
-      const c = codeAt(frame, p);
+      p = skipSpace(bytes, p);
+      const c = bytes[p];
       if (c === CLOSE_BRACKET) return p + 1;
       if (c !== COMMA) return UNUSUAL;
-      p = skipSpace(frame, p + 1);
+      p = skipSpace(bytes, p + 1);
     }
   }
 
-  #readTicker(frame: string, at: number): number {
+  #readTicker(at: number): number {
     const ticker = this.#ticker;
     let stats = null;
     let greeks = null;
-    let p = ticker.scan(frame, at);
+    let p = ticker.scan(at);
     while (p >= 0 && ticker.halted >= 0) {
       if (ticker.halted === STATS) {
         stats = this.#stats;
-        p = stats.scan(frame, p);
+        p = stats.scan(p);
       } else {
         greeks = this.#greeks;
-        p = greeks.scan(frame, p);
+        p = greeks.scan(p);
       }
       if (p >= 0) p = ticker.next(p);
     }
@@ -144,19 +159,23 @@ class FastWalk {
     return mapTicker(ticker, stats, greeks, this.#symbols, this.#receivedTs, this.#batch) ? p : UNUSUAL;
   }
 
-  #readCandle(frame: string, at: number): number {
+  #readCandle(bytes: Uint8Array, at: number): number {
     const channel = candleChannel(this.#params.text(P.channel));
     if (channel === null) {
       this.#topic = 'other';
-      return endOfValue(frame, at);
+      return endOfValue(bytes, at);
     }
-    const p = this.#candle.scan(frame, at);
+    const p = this.#candle.scan(at);
     if (p < 0) return UNUSUAL;
     const mapped = mapCandle(
       this.#candle, channel.symbol, channel.resolution, this.#symbols, this.#receivedTs, this.#batch,
     );
     return mapped ? p : UNUSUAL;
   }
+}
+
+function isData(topic: Topic): boolean {
+  return topic !== 'other' && topic !== 'control';
 }
 
 /** The reference: the same mapping over a parsed tree. */
@@ -172,7 +191,7 @@ function exactWalk(frame: string, receivedTs: number, symbols: SymbolTable, batc
   if (typeof method !== 'string') return root.result !== undefined || root.error !== undefined ? 'control' : 'ignored';
   if (method !== 'subscription') return method === 'heartbeat' ? 'control' : 'ignored';
   if (!isJsonObject(params) || typeof params.channel !== 'string') return 'malformed';
-  const topic = topicOf(params.channel, 0);
+  const topic = topicOf(new TreeFields(PARAMS_KEYS, params), P.channel);
   if (topic === 'control') return 'control';
   if (topic === 'other') return 'ignored';
   return exactData(topic, params.channel, params.data, receivedTs, symbols, batch);
