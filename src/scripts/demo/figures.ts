@@ -14,6 +14,8 @@ import type { Fleet } from './fleet.ts';
 import type { MarketFigures, PriceFigures, ProcessFigures, Snapshot } from './snapshot.ts';
 
 const TIMEOUT_MS = 1_500;
+const WINDOW_MS = 5_000;
+const COUNT_BELOW = 200_000;
 const PRICES = 12;
 const GROUP = 'distributor';
 /** Unified names change when an instrument is listed: rarely. */
@@ -36,7 +38,8 @@ export class FiguresReader {
   readonly #redis: Redis;
   readonly #pool: Pool;
   readonly #startedMs: number;
-  #last: Counters | null = null;
+  /** Counters of the last seconds: processes and statistics update once a second, so shorter rates would jump. */
+  #window: Counters[] = [];
   #names = new Map<string, string>();
   #reads = 0;
 
@@ -78,11 +81,11 @@ export class FiguresReader {
       attempt('Redis', { length: 0, lag: null, pending: 0, dlq: 0 }, () => this.#readStream()),
       attempt('states', new Map<string, string>(), () => this.#readStates()),
       attempt('prices', [], () => this.#readPrices()),
-      attempt('PostgreSQL', { rows: this.#last?.rows ?? 0, gapsOpen: 0 }, () => this.#readDatabase()),
+      attempt('PostgreSQL', { rows: this.#window.at(-1)?.rows ?? 0, gapsOpen: 0 }, () => this.#readDatabase()),
     ]);
     const now = this.#counters(metrics, database.rows);
-    const before = this.#last;
-    this.#last = now;
+    const before = this.#window[0] ?? null;
+    this.#window = [...this.#window.filter((old) => now.atMs - old.atMs < WINDOW_MS), now];
     return {
       elapsedS: (now.atMs - this.#startedMs) / 1000,
       aggregate: states.get(systemStateSimpleKey) ?? '-',
@@ -144,11 +147,13 @@ export class FiguresReader {
     return new Map(rows.map((row) => [`${row.market_id} ${row.symbol}`, row.unified_symbol]));
   }
 
-  /** The statistics' insert counter, not count(*): the view must stay cheap when there are millions of rows. */
+  /** Counted while that is cheap; the statistics' insert counter, which is a second late, once there are many rows. */
   async #readDatabase(): Promise<{ rows: number; gapsOpen: number }> {
-    const { rows } = await this.#pool.query<{ n: string; gaps: string }>(`
-      SELECT (SELECT coalesce(sum(n_tup_ins - n_tup_del), 0) FROM pg_stat_user_tables WHERE relname LIKE 'public_trades%') AS n,
-             (SELECT count(*) FROM data_gaps WHERE status IN ('open', 'healing')) AS gaps`);
+    const counted = (this.#window.at(-1)?.rows ?? 0) < COUNT_BELOW
+      ? 'SELECT count(*) FROM public_trades'
+      : `SELECT coalesce(sum(n_tup_ins - n_tup_del), 0) FROM pg_stat_user_tables WHERE relname LIKE 'public_trades%'`;
+    const { rows } = await this.#pool.query<{ n: string; gaps: string }>(
+      `SELECT (${counted}) AS n, (SELECT count(*) FROM data_gaps WHERE status IN ('open', 'healing')) AS gaps`);
     return { rows: Number(rows[0]?.n ?? 0), gapsOpen: Number(rows[0]?.gaps ?? 0) };
   }
 

@@ -102,11 +102,16 @@ function differs(trade: LedgerTrade, row: StoredTrade): string | null {
     ['price', canonicalDecimal(trade.price), canonicalDecimal(row.price)],
     ['amount', canonicalDecimal(trade.amount), canonicalDecimal(row.amount)],
     ['side', trade.side, row.side],
-    ['time', String(trade.tsMicros), row.ts_us],
+    ['time', wireTime(trade.tsMicros, row.ts_us), row.ts_us],
     ['seq', String(trade.seq), row.seq ?? 'null'],
   ];
   const wrong = pairs.find(([, truth, found]) => truth !== found);
   return wrong === undefined ? null : `${wrong[0]} ${wrong[2]}, the ledger says ${wrong[1]}`;
+}
+
+/** Venues that write milliseconds cut the truth's microseconds; a stored time that is not whole milliseconds must match exactly. */
+function wireTime(truth: number, stored: string): string {
+  return stored.endsWith('000') ? String(truth - (truth % 1000)) : String(truth);
 }
 
 /** A verdict that holds when there is no offender. */
