@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createHttp, ExchangeHttpError } from '../net/http.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { startSimulator, type Simulator } from '../simulator/server.ts';
+import { MARKETS } from './registry.ts';
+
+const clock = systemClock();
+const http = createHttp({ timeoutMs: 5000, maxBytes: 50_000_000, clock });
+
+describe('against the simulated exchanges', () => {
+  let simulator: Simulator;
+  beforeAll(async () => {
+    simulator = await startSimulator({ port: 0, seed: 3, rate: 2000, clock });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+  });
+  afterAll(() => simulator.close());
+
+  const restOf = (id: string) => {
+    const market = MARKETS[id]!;
+    const path = new URL(market.restUrl).pathname.replace(/\/$/, '');
+    return market.rest(`${simulator.url}/${id}${path}`, http);
+  };
+
+  it.each(Object.keys(MARKETS))('%s: time, instruments, trades by seq and candles', async (id) => {
+    const rest = restOf(id);
+    expect(Math.abs((await rest.time()) - clock.nowMicros())).toBeLessThan(60_000_000);
+    const instruments = await rest.instruments();
+    const symbol = MARKETS[id]!.defaultSymbols[0]!;
+    expect(instruments.map((i) => i.symbol)).toEqual(expect.arrayContaining([...MARKETS[id]!.defaultSymbols]));
+    expect(new Set(instruments.map((i) => i.symbol)).size).toBe(instruments.length);
+
+    const last = await rest.lastTrade(symbol);
+    expect(last).not.toBeNull();
+    const to = last!.seq!;
+    const page = await rest.trades(symbol, to - 20, to);
+    expect(page.complete).toBe(true);
+    let next = to - 20;
+    for (const [i, trade] of page.items.entries()) {
+      if (i > 0 || trade.seq! > next) expect(trade.seq).toBe(next);
+      next = (trade.seq_last ?? trade.seq!) + 1;
+    }
+    expect(next).toBe((last!.seq_last ?? to) + 1);
+
+    const now = await rest.time();
+    const candles = await rest.candles(symbol, '1m', now - 600_000_000, now);
+    expect(candles.items.length).toBeGreaterThan(0);
+    expect(candles.items.at(-1)!.closed).toBe(false);
+    expect(candles.items.slice(0, -1).every((c) => c.closed)).toBe(true);
+  });
+
+  it('finds the aggregates of an old range by their trade ids', async () => {
+    const rest = restOf('binance_usdm');
+    const last = (await rest.lastTrade('BTCUSDT'))!;
+    for (const back of [1, 7, 100]) {
+      const from = last.seq! - back;
+      const { items } = await rest.trades('BTCUSDT', from, from);
+      expect(items).toHaveLength(1);
+      expect(items[0]!.seq! <= from && from <= items[0]!.seq_last!).toBe(true);
+    }
+  });
+
+  it('passes on what the exchange refuses', async () => {
+    await expect(restOf('deribit').lastTrade('NO-SUCH')).rejects.toThrow(ExchangeHttpError);
+    await expect(restOf('binance_spot').lastTrade('NOSUCH')).rejects.toMatchObject({ code: -1121 });
+  });
+});
+
+describe('bodies that are no answer', () => {
+  const trade = (seq: number, more = {}) => ({
+    trade_id: String(seq), trade_seq: seq, instrument_name: 'X', timestamp: 1_790_000_000_000, direction: 'buy', price: 1, amount: 1, ...more,
+  });
+  const deribit = (trades: unknown[]): string => JSON.stringify({ jsonrpc: '2.0', usOut: 1, result: { trades, has_more: false } });
+  const spot = (id: number) => ({ id, price: '1', qty: '1', time: 1_790_000_000_000, isBuyerMaker: false });
+
+  it.each<[string, string, string, RegExp]>([
+    ['deribit', 'HTML', '<html>gateway</html>', /not JSON/],
+    ['deribit', 'empty', '', /not JSON/],
+    ['deribit', 'truncated', deribit([trade(1)]).slice(0, -9), /not JSON/],
+    ['deribit', 'an error with status 200', '{"jsonrpc":"2.0","error":{"code":10028,"message":"too_many_requests"}}', /10028 too_many_requests/],
+    ['deribit', 'no result', '{"jsonrpc":"2.0"}', /result: .*got nothing/],
+    ['deribit', 'out of order', deribit([trade(2), trade(1)]), /out of order at item 1 \(1 after 2\)/],
+    ['deribit', 'another instrument', deribit([trade(1, { instrument_name: 'Y' })]), /asked for X, got Y/],
+    ['deribit', 'a price that is none', deribit([trade(1, { price: 'NaN' })]), /result\.trades\.0\.price/],
+    ['binance_spot', 'an error with status 200', '{"code":-1003,"msg":"Too many requests."}', /-1003 Too many requests/],
+    ['binance_spot', 'an object', '{}', /historicalTrades/],
+    ['binance_spot', 'overlapping', JSON.stringify([spot(5), spot(5)]), /out of order at item 1/],
+    ['binance_spot', 'before what was asked', JSON.stringify([spot(1)]), /asked from 5, got 1/],
+  ])('%s: %s', async (market, _name, body, message) => {
+    const rest = MARKETS[market]!.rest('https://x.test', () => Promise.resolve(body));
+    const failure = await rest.trades('X', 5, 9).then(() => null, (error: unknown) => error);
+    expect(failure).toBeInstanceOf(ExchangeHttpError);
+    expect((failure as Error).message).toMatch(message);
+  });
+
+  it('keeps the wire text of numbers', async () => {
+    const body = '{"jsonrpc":"2.0","usOut":1,"result":{"has_more":false,"trades":[{"trade_id":"1","trade_seq":7,"instrument_name":"X","timestamp":1790000000000,' +
+      '"direction":"sell","price":8.55e4,"amount":1000000000.12345679,"starbase_match_id":230999806598721536}]}}';
+    const { items } = await MARKETS['deribit']!.rest('https://x.test', () => Promise.resolve(body)).trades('X', 7, 7);
+    expect(items).toEqual([{
+      market_id: 'deribit', symbol: 'X', exchange_ts: 1_790_000_000_000_000, trade_id: '1', seq: 7, price: '85500', amount: '1000000000.12345679', side: 'sell',
+    }]);
+  });
+});
