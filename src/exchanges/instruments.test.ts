@@ -43,8 +43,11 @@ function bodies(): Body[] {
 async function byCcxt({ marketId, text }: Body): Promise<Map<string, string>> {
   const tree = JSON.parse(text) as { symbols?: { symbol: string }[]; result?: { instrument_name: string }[] };
   if (tree.symbols !== undefined) {
-    const judge = new (marketId === 'binance_usdm' ? ccxt.binanceusdm : ccxt.binance)() as unknown as { parseMarket(raw: unknown): { id: string; symbol: string } };
-    return new Map(tree.symbols.map((raw) => [raw.symbol, judge.parseMarket({ permissions: [], ...raw }).symbol])); // lists before permissions
+    const Judge = marketId === 'binance_usdm' ? ccxt.binanceusdm : ccxt.binance;
+    // CCXT fills the margin pairs over the network before it parses.
+    const options = { crossMarginPairsData: [], isolatedMarginPairsData: [] };
+    const judge = new Judge({ options }) as unknown as { parseMarket(raw: unknown): { id: string; symbol: string } };
+    return new Map(tree.symbols.map((raw) => [raw.symbol, judge.parseMarket(raw).symbol]));
   }
   const judge = new ccxt.deribit() as unknown as Record<string, unknown> & { fetchMarkets(): Promise<{ id: string; symbol: string }[]> };
   judge['publicGetGetCurrencies'] = () => Promise.resolve({ result: [{ currency: 'BTC' }] });
