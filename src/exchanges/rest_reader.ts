@@ -55,13 +55,17 @@ export function resolutionMs(resolution: Resolution): number {
   return Number(resolution.slice(0, -1)) * UNIT_MS[resolution.slice(-1) as keyof typeof UNIT_MS];
 }
 
+/** Codes that CCXT writes otherwise than the exchange (its commonCurrencies). */
+const CCXT_CODES: Readonly<Record<string, string>> = { XBT: 'BTC', BCHSV: 'BSV', YOYO: 'YOYOW' };
+const ccxtCode = (code: string): string => CCXT_CODES[code] ?? code;
+
 /** `BASE/QUOTE:SETTLE-YYMMDD-STRIKE-C`, as CCXT writes it; parts that an instrument has not are left out. */
 export function unifiedSymbol(parts: {
   base: string; quote: string; settle?: string | null; expiryMs?: number | null; strike?: string | null; optionType?: 'call' | 'put' | null;
 }): string {
   const { base, quote, settle, expiryMs, strike, optionType } = parts;
-  let symbol = `${base}/${quote}`;
-  if (settle !== undefined && settle !== null) symbol += `:${settle}`;
+  let symbol = `${ccxtCode(base)}/${ccxtCode(quote)}`;
+  if (settle !== undefined && settle !== null) symbol += `:${ccxtCode(settle)}`;
   if (expiryMs !== undefined && expiryMs !== null) symbol += `-${new Date(expiryMs).toISOString().slice(2, 10).replaceAll('-', '')}`;
   if (strike !== undefined && strike !== null) symbol += `-${trimZeros(strike)}-${optionType === 'call' ? 'C' : 'P'}`;
   return symbol;
