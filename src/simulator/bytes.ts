@@ -26,11 +26,6 @@ export class Bytes {
     return taken;
   }
 
-  /** A copy of what was appended, which stays. */
-  peek(): Buffer {
-    return Buffer.from(this.#buffer.subarray(0, this.#used));
-  }
-
   clear(): void {
     this.#used = 0;
   }

@@ -47,7 +47,8 @@ export class Mischief {
   deliver(market: Market, delivery: Delivery): void {
     const { faults, ledger } = this.#world;
     const { marketId, symbol } = market.spec;
-    if (faults.strike('garbage', marketId, symbol) !== null) this.#spit(market, delivery);
+    const spoilt = faults.strike('garbage', marketId, symbol);
+    if (spoilt !== null) this.#spit(market, delivery, spoilt.mode ?? null);
     const late = faults.strike('reorder', marketId, symbol);
     if (late !== null) this.#hold(market, delivery.send, late.factor ?? 5);
     else delivery.send();
@@ -77,10 +78,9 @@ export class Mischief {
     for (const send of held.reverse()) send();
   }
 
-  #spit(market: Market, delivery: Delivery): void {
-    const fault = this.#world.faults.find('garbage', market.spec.marketId, market.spec.symbol);
+  #spit(market: Market, delivery: Delivery, flavour: string | null): void {
     for (const reader of delivery.readers()) {
-      const { mode, firstByte, payload } = garbage(fault?.mode ?? null, this.#world.random);
+      const { mode, firstByte, payload } = garbage(flavour, this.#world.random);
       reader.pushRaw(firstByte, payload);
       this.#world.ledger.note({ k: 'poison', market_id: market.spec.marketId, conn: reader.id, mode, bytes: payload.length });
     }

@@ -69,6 +69,7 @@ describe('the ledger', () => {
     bench.simulator.setRate(0);
     bench.run(100);
     await Promise.all([spot.barrier(), usdm.barrier(), deribit.barrier()]);
+    await bench.simulator.ledger.commit();
     const count = [...bench.simulator.ledger.entries()].filter((entry) => entry.k === 'trade' && entry.sent === true).length;
     await vi.waitUntil(() => received().length === count);
     function received(): unknown[] {

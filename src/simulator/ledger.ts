@@ -24,6 +24,7 @@ export interface Ledger {
   commit(): Promise<void> | null;
   /** Lines from byte offset `since` on, and the offset to go on from. Whole lines only. */
   read(since: number, limitBytes?: number): { text: string; next: number };
+  /** All lines: of a file those that are on disk, so await commit() first. */
   entries(): Iterable<LedgerEntry>;
   close(): Promise<void>;
 }
@@ -69,7 +70,7 @@ class FileLedger implements Ledger {
   }
 
   entries(): Iterable<LedgerEntry> {
-    return parseLines(readFileSync(this.#path, 'latin1') + this.#pending.peek().toString('latin1'));
+    return parseLines(readFileSync(this.#path, 'latin1'));
   }
 
   async close(): Promise<void> {

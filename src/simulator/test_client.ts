@@ -115,6 +115,8 @@ export class Client {
 
   /** Everything the server wrote before now has arrived when this resolves. */
   async barrier(): Promise<void> {
+    // The outbox writes in the next check phase, which may be the one after this.
+    for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
     const payload = `b${this.frames.length}`;
     const pong = new Promise<void>((resolve) => {
       const listen = (data: Buffer): void => {
@@ -126,8 +128,6 @@ export class Client {
     });
     this.socket.ping(payload);
     await pong;
-    // What was queued but waits for the outbox's turn goes out in the same turn as the pong or before.
-    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
   async end(): Promise<{ code: number; reason: string }> {

@@ -5,7 +5,7 @@
 import { tradeLine, withheld } from '../emission.ts';
 import type { Market } from '../market.ts';
 import { parseScaled } from '../spec.ts';
-import { aggTradeText, tradeText } from './frames.ts';
+import { tradeText } from './frames.ts';
 import type { BinanceVenue } from './venue.ts';
 
 interface AggTrade {
@@ -25,7 +25,7 @@ export function replayFrame(venue: BinanceVenue, name: string, data: string): vo
   if (name.endsWith('@aggTrade')) {
     const trade = JSON.parse(data) as AggTrade;
     const market = venue.markets.get(trade.s);
-    if (market !== undefined) replayTrade(venue, market, trade);
+    if (market !== undefined) replayTrade(venue, market, trade, data);
     return;
   }
   const symbol = (name.split('@')[0] ?? '').toUpperCase();
@@ -33,7 +33,7 @@ export function replayFrame(venue: BinanceVenue, name: string, data: string): vo
   venue.live(name)?.send((micro) => (micro ? inMicros(data) : data));
 }
 
-function replayTrade(venue: BinanceVenue, market: Market, trade: AggTrade): void {
+function replayTrade(venue: BinanceVenue, market: Market, trade: AggTrade, data: string): void {
   const { history, spec } = market;
   const count = trade.l - trade.f + 1;
   const lots = Math.round(parseScaled(trade.q, spec.amountDecimals) / spec.lot);
@@ -57,7 +57,7 @@ function replayTrade(venue: BinanceVenue, market: Market, trade: AggTrade): void
   if (futures) line(trade.a, trade.f, trade.l, market.amountText(lots));
   else for (let seq = trade.f; seq <= trade.l; seq++) line(seq, seq, seq, market.amountText(history.lots(seq)));
   if (why !== null) return;
-  runs?.send((micro) => aggTradeText(market, trade.f, trade.l, priceText, nowUs, micro, futures));
+  runs?.send((micro) => (micro ? inMicros(data) : data));
   for (let seq = trade.f; seq <= trade.l; seq++) trades?.send((micro) => tradeText(market, seq, priceText, nowUs, micro, futures));
 }
 
