@@ -1,216 +1,286 @@
-// The members of one message object, by slot, however the object was read. Two readers exist: ObjectScanner
-// (object_scanner.ts, the hot path: positions in the frame's text) and TreeFields (JSON.parse, for whatever is unusual).
-// Mapping code is written once, over Fields; a property test holds both readers to the same answers.
+// The members of one message object, by slot. Two ways fill it: `scan`, the hot one (a single pass over the frame's bytes,
+// no JSON.parse, nothing built but the values that are asked for), and `take`, an object that a real parser read. It is one
+// class so that the compiled mapping code sees one shape; a property test holds both ways to the same answers.
 //
-// Value helpers never throw: they set `bad`, and whoever maps the message looks at it once, before emitting.
-import { plainDecimal } from '../core/decimal.ts';
-import { JsonNumber, type Json, type JsonObject } from '../core/json.ts';
+// A key is recognised by comparing it with the ones that followed the same key before; an exchange writes its keys in one
+// order for months, so the guess nearly always holds. A wrong guess costs a Map lookup, a new key is learned.
+// A position of -1 means "unusual": duplicate keys, escapes, no JSON at all …; the caller goes to the real parser.
+import type { JsonObject } from '../core/json.ts';
+import {
+  CLOSE_BRACE, COLON, COMMA, MINUS, NINE, OPEN_BRACE, OPEN_BRACKET, QUOTE, ZERO,
+  endOfLiteral, endOfNumber, endOfString, endOfValue, skipSpace, type AsciiText,
+} from '../core/scan.ts';
+import {
+  ABSENT, EXPONENT, FALSE, MAX_PLAIN, NESTED, NULL, NUMBER, STRING, TRUE, contractDecimal, kindOf, textOf, wholeOf, type Word,
+} from './kinds.ts';
 import type { KnownSymbol, SymbolTable } from './symbols.ts';
 
-export const ABSENT = 0;
-export const STRING = 1;
-export const NUMBER = 2;
-/** A number with an exponent: 8.55e4. */
-export const EXPONENT = 3;
-export const TRUE = 4;
-export const FALSE = 5;
-export const NULL = 6;
-/** An object or an array. */
-export const NESTED = 7;
 
-/** Contract bounds: 30 digits before and after the point. A plain number's text this short can break neither. */
-export const MAX_PLAIN = 30;
-const CONTRACT_DECIMAL = /^-?(?:0|[1-9]\d{0,29})(?:\.\d{1,30})?$/;
-const MIN_MICROS = 1_230_768_000_000_000;
-const MAX_MICROS = 4_102_444_800_000_000;
-const MIN_MILLIS = MIN_MICROS / 1000;
-const MAX_MILLIS = MAX_MICROS / 1000;
+/** Keys beyond the known ones that are remembered for guessing; the rest are looked up each time. */
+const MAX_LEARNED = 64;
+const UNKNOWN = -1;
+const MAX_KEY = 128;
+/** Number.MAX_SAFE_INTEGER has as many. */
+const MAX_DIGITS = 16;
 
-/** A word that mapping compares values with. */
-export class Word {
-  readonly text: string;
-  readonly codes: Uint8Array;
-
-  constructor(text: string) {
-    this.text = text;
-    this.codes = Buffer.from(text);
-  }
-}
-
-export abstract class Fields {
+export class Fields {
   /** A value cannot be what the venue documents. */
   bad = false;
-  abstract kind(slot: number): number;
-  /** A string's content, or a number as it was written. Only after `kind` said so. */
-  abstract text(slot: number): string;
-  /** A whole number of up to 2^53 - 1, or -1. */
-  abstract whole(slot: number): number;
-  /** The contract's decimal of a number or of a string; null when it is none. */
-  abstract decimal(slot: number): string | null;
-  /** Whether the slot is a string and it is this word. */
-  abstract is(slot: number, word: Word): boolean;
-  /** Whether the slot is a string that starts with this word. */
-  abstract startsWith(slot: number, word: Word): boolean;
-  /** The symbol in a slot; null when it is none. */
-  abstract symbol(slot: number, symbols: SymbolTable): KnownSymbol | null;
-}
-
-/** Fields over a parsed object. */
-export class TreeFields extends Fields {
+  /** Slot whose value has to be read by the caller: see `next`. */
+  halted = UNKNOWN;
+  readonly #text: AsciiText;
   readonly #keys: readonly string[];
-  readonly #object: JsonObject;
+  readonly #known: number;
+  /** The parsed object that was taken; null after a scan. */
+  #tree: JsonObject | null = null;
+  readonly #ids = new Map<string, number>();
+  /** Bytes of key id with quotes and colon, so 4 or more; their last four as one word; all but the last four in words
+   *  from #words[#wordsAt[id]] on, the last of which may reach into those four. */
+  readonly #length: Int32Array;
+  readonly #last: Int32Array;
+  readonly #wordsAt: Int32Array;
+  readonly #words = new Int32Array(1024);
+  /** Id of the key that followed key id last time, and the other one that did; the last element: the object's first key. */
+  readonly #follower: Int16Array;
+  readonly #runnerUp: Int16Array;
+  readonly #start: Int32Array;
+  readonly #end: Int32Array;
+  readonly #kind: Uint8Array;
+  /** By slot: 1 when the value's text is a number without exponent, quoted or not. */
+  readonly #plain: Uint8Array;
+  readonly #halts: Uint8Array;
+  /** Bit by slot: the object has that key. */
+  #seen = 0;
+  /** Where `next` goes on in #follower. */
+  #previous = 0;
+  /** Behind the colon of the key that #otherKey has just read. */
+  #keyEnd = 0;
 
-  constructor(keys: readonly string[], object: JsonObject) {
-    super();
+  /** `keys`, at most 32, get the slots 0, 1, …; a nested value under one of `halts` stops the scan for the caller to read it. */
+  constructor(text: AsciiText, keys: readonly string[], halts: readonly string[] = []) {
+    const room = keys.length + MAX_LEARNED;
+    this.#text = text;
     this.#keys = keys;
-    this.#object = object;
+    this.#known = keys.length;
+    this.#length = new Int32Array(room);
+    this.#last = new Int32Array(room);
+    this.#wordsAt = new Int32Array(room + 1);
+    this.#follower = new Int16Array(room + 1);
+    this.#runnerUp = new Int16Array(room + 1);
+    this.#start = new Int32Array(room);
+    this.#end = new Int32Array(room);
+    this.#kind = new Uint8Array(room);
+    this.#plain = new Uint8Array(room);
+    this.#halts = new Uint8Array(room);
+    for (const key of keys) this.#learn(key);
+    for (const key of halts) this.#halts[keys.indexOf(key)] = 1;
   }
 
-  value(slot: number): Json | undefined {
-    const key = this.#keys[slot] ?? '';
-    return Object.hasOwn(this.#object, key) ? this.#object[key] : undefined;
+  kind(slot: number): number {
+    if (this.#tree !== null) return kindOf(this.#tree[this.#keys[slot]!]);
+    return (this.#seen & (1 << slot)) === 0 ? ABSENT : this.#kind[slot]!;
   }
 
-  override kind(slot: number): number {
-    const value = this.value(slot);
-    if (value === undefined) return ABSENT;
-    if (typeof value === 'string') return STRING;
-    if (value instanceof JsonNumber) return /[eE]/.test(value.text) ? EXPONENT : NUMBER;
-    if (typeof value === 'boolean') return value ? TRUE : FALSE;
-    return value === null ? NULL : NESTED;
+  /** A string's content, or a number as it was written. Only after `kind` said so. */
+  text(slot: number): string {
+    if (this.#tree !== null) return textOf(this.#tree[this.#keys[slot]!]);
+    return this.#text.source.slice(this.#start[slot], this.#end[slot]);
   }
 
-  override text(slot: number): string {
-    const value = this.value(slot);
-    return value instanceof JsonNumber ? value.text : typeof value === 'string' ? value : '';
-  }
-
-  override whole(slot: number): number {
-    const text = this.text(slot);
-    const value = /^(?:0|[1-9]\d{0,15})$/.test(text) ? Number(text) : -1;
+  /** A whole number of up to 2^53 - 1, or -1. */
+  whole(slot: number): number {
+    if (this.#tree !== null) return wholeOf(this.text(slot));
+    const bytes = this.#text.bytes;
+    const end = this.#end[slot]!;
+    let p = this.#start[slot]!;
+    const first = bytes[p]!;
+    const length = end - p;
+    if (length === 0 || length > MAX_DIGITS || (first === ZERO && length > 1)) return -1;
+    let value = 0;
+    for (; p < end; p++) {
+      const digit = bytes[p]! - ZERO;
+      if (digit < 0 || digit > 9) return -1;
+      value = value * 10 + digit;
+    }
     return value <= Number.MAX_SAFE_INTEGER ? value : -1;
   }
 
-  override decimal(slot: number): string | null {
-    return contractDecimal(this.text(slot));
+  /** The contract's decimal of a number or of a string; null when it is none. */
+  decimal(slot: number): string | null {
+    if (this.#tree !== null) return contractDecimal(this.text(slot));
+    const start = this.#start[slot]!;
+    const end = this.#end[slot]!;
+    const text = this.#text.source.slice(start, end);
+    return this.#plain[slot] === 1 && end - start <= MAX_PLAIN ? text : contractDecimal(text);
   }
 
-  override is(slot: number, word: Word): boolean {
-    return this.value(slot) === word.text;
+  /** Whether the slot is a string and it is this word. */
+  is(slot: number, word: Word): boolean {
+    if (this.#tree !== null) return this.kind(slot) === STRING && this.text(slot) === word.text;
+    return this.#end[slot]! - this.#start[slot]! === word.codes.length && this.startsWith(slot, word);
   }
 
-  override startsWith(slot: number, word: Word): boolean {
-    const value = this.value(slot);
-    return typeof value === 'string' && value.startsWith(word.text);
+  /** Whether the slot is a string that starts with this word. */
+  startsWith(slot: number, word: Word): boolean {
+    if (this.kind(slot) !== STRING) return false;
+    if (this.#tree !== null) return this.text(slot).startsWith(word.text);
+    const bytes = this.#text.bytes;
+    const codes = word.codes;
+    let p = this.#start[slot]!;
+    // A word never reaches past the value: the quote behind it is in no word.
+    for (let c = 0; c < codes.length; c++) if (bytes[p++] !== codes[c]) return false;
+    return true;
   }
 
-  override symbol(slot: number, symbols: SymbolTable): KnownSymbol | null {
-    const value = this.value(slot);
-    return typeof value === 'string' ? symbols.find(value) : null;
+  /** The symbol in a slot; null when it is none. */
+  symbol(slot: number, symbols: SymbolTable): KnownSymbol | null {
+    if (this.kind(slot) !== STRING) return null;
+    if (this.#tree !== null) return symbols.find(this.text(slot));
+    const known = symbols.findBytes(this.#text.bytes, this.#start[slot]!, this.#end[slot]!);
+    return known ?? symbols.remember(this.text(slot));
   }
-}
 
-/** Slot numbers by key, for keys in the order in which a reader was given them. */
-export function slotsOf<K extends string>(keys: readonly K[]): Record<K, number> {
-  return Object.fromEntries(keys.map((key, slot) => [key, slot])) as Record<K, number>;
-}
-
-/** The contract's decimal of a number or of a number in a string; null when it is none or too long for the contract. */
-export function contractDecimal(text: string): string | null {
-  const plain = plainDecimal(text);
-  return plain !== null && CONTRACT_DECIMAL.test(plain) ? plain : null;
-}
-
-/** Digits that a statistic (a greek, a funding rate) may lose: float noise such as 5.551115123125783e-17 has more. */
-function statisticDecimal(text: string): string | null {
-  const match = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(text);
-  if (match === null) return null;
-  const [, sign = '', whole = '', fraction = '', exponent = '0'] = match;
-  const shift = Number(exponent);
-  if (shift > 30 || shift < -400) return shift > 30 ? null : '0';
-  const digits = whole + fraction;
-  const point = whole.length + shift;
-  const integer = (point > 0 ? digits.slice(0, point).padEnd(point, '0') : '0').replace(/^0+(?=\d)/, '');
-  const rest = (point > 0 ? digits.slice(point) : '0'.repeat(-point) + digits).slice(0, 30).replace(/0+$/, '');
-  const cut = rest === '' ? integer : `${integer}.${rest}`;
-  return integer.length > 30 ? null : (isZero(cut) ? '' : sign) + cut;
-}
-
-/** How a venue writes decimals: Deribit as JSON numbers, Binance as strings. */
-export type Wire = 'numbers' | 'strings';
-
-function isDecimalKind(kind: number, wire: Wire): boolean {
-  return wire === 'numbers' ? kind === NUMBER || kind === EXPONENT : kind === STRING;
-}
-
-/** A decimal that has to be there. */
-export function decimal(f: Fields, slot: number, wire: Wire): string {
-  const value = isDecimalKind(f.kind(slot), wire) ? f.decimal(slot) : null;
-  if (value === null) f.bad = true;
-  return value ?? '';
-}
-
-/** An unsigned decimal that has to be there. */
-export function amount(f: Fields, slot: number, wire: Wire): string {
-  const value = decimal(f, slot, wire);
-  if (value.charCodeAt(0) === 45) f.bad = true;
-  return value;
-}
-
-/** A decimal that may be missing (undefined) or told to be absent (null; venues that write strings also say ''). */
-export function optional(f: Fields, slot: number, wire: Wire): string | null | undefined {
-  const kind = f.kind(slot);
-  if (kind === ABSENT) return undefined;
-  if (kind === NULL) return null;
-  if (!isDecimalKind(kind, wire)) {
-    f.bad = true;
-    return null;
+  /** Fills the slots from a parsed object. */
+  take(object: JsonObject): this {
+    this.bad = false;
+    this.#tree = object;
+    return this;
   }
-  return f.decimal(slot) ?? longOrEmpty(f, f.text(slot));
-}
 
-function longOrEmpty(f: Fields, text: string): string | null {
-  const value = text === '' ? null : statisticDecimal(text);
-  if (value === null && text !== '') f.bad = true;
-  return value;
-}
-
-/** A whole number that has to be there; -1 and `bad` otherwise. Its text is `f.text(slot)` unless it has an exponent. */
-export function whole(f: Fields, slot: number): number {
-  const value = f.kind(slot) === NUMBER ? f.whole(slot) : -1;
-  if (value < 0) f.bad = true;
-  return value;
-}
-
-/** A time in ms or µs that has to be there, as µs. */
-export function micros(f: Fields, slot: number): number {
-  const value = f.kind(slot) === NUMBER ? microsOf(f.whole(slot)) : -1;
-  if (value < 0) f.bad = true;
-  return value;
-}
-
-/** True for a text of 1–64 printable ASCII characters that needs no escape in JSON: trade_id, block_trade_id. */
-export function isId(text: string): boolean {
-  const n = text.length;
-  if (n === 0 || n > 64) return false;
-  for (let p = 0; p < n; p++) {
-    const c = text.charCodeAt(p);
-    if (c < 33 || c > 126 || c === 34 || c === 92) return false;
+  /** Reads the object at `at`. The position behind it, or -1; or, `halted` set, the position of a value for the caller. */
+  scan(at: number): number {
+    const bytes = this.#text.bytes;
+    this.bad = false;
+    this.halted = UNKNOWN;
+    this.#tree = null;
+    this.#seen = 0;
+    this.#previous = this.#follower.length - 1;
+    if (bytes[at] !== OPEN_BRACE) return -1;
+    const p = skipSpace(bytes, at + 1);
+    return bytes[p] === CLOSE_BRACE ? p + 1 : this.#members(bytes, p);
   }
-  return true;
-}
 
-/** Zero, however it is written: 0, 0.0, 0.00000000, -0.0. */
-export function isZero(decimal: string): boolean {
-  for (let p = 0; p < decimal.length; p++) {
-    const c = decimal.charCodeAt(p);
-    if (c !== 48 && c !== 46 && c !== 45) return false;
+  /** Goes on behind a value that the caller has read; answers as `scan` does. */
+  next(behind: number): number {
+    const bytes = this.#text.bytes;
+    this.halted = UNKNOWN;
+    const p = skipSpace(bytes, behind);
+    const c = bytes[p]!;
+    if (c === CLOSE_BRACE) return p + 1;
+    return c === COMMA ? this.#members(bytes, skipSpace(bytes, p + 1)) : -1;
   }
-  return true;
-}
 
-/** A time in ms or µs, told apart by its magnitude, as µs; -1 outside 2009–2100. */
-export function microsOf(time: number): number {
-  if (time >= MIN_MILLIS && time <= MAX_MILLIS) return time * 1000;
-  return time >= MIN_MICROS && time <= MAX_MICROS ? time : -1;
+  /** One loop, on purpose: split into calls it was 3 times slower, beyond what the compiler inlines. */
+  #members(bytes: Uint8Array, at: number): number {
+    const view = this.#text.view;
+    let previous = this.#previous;
+    for (let p = at; ;) {
+      let id: number = this.#follower[previous]!;
+      if (this.#isKey(view, p, id)) {
+        p += this.#length[id]!;
+      } else {
+        id = this.#otherKey(bytes, view, p, previous);
+        if (id < UNKNOWN) return -1;
+        p = this.#keyEnd;
+      }
+      if (id >= 0) previous = id;
+      if (bytes[p]! <= 32) p = skipSpace(bytes, p);
+
+      let start = p;
+      let end: number;
+      let kind: number;
+      let plain = 0;
+      const c = bytes[p]!;
+      if (c === QUOTE) {
+        kind = STRING;
+        const first = bytes[++start]!;
+        const number = first <= NINE && first >= MINUS ? endOfNumber(bytes, start) : -1;
+        plain = (number & 1) === 0 && bytes[number >> 1] === QUOTE ? 1 : 0;
+        end = plain === 1 ? number >> 1 : endOfString(bytes, start);
+        p = end + 1;
+      } else if ((c >= ZERO && c <= NINE) || c === MINUS) {
+        const number = endOfNumber(bytes, p);
+        kind = (number & 1) === 0 ? NUMBER : EXPONENT;
+        plain = 1 - (number & 1);
+        end = p = number >> 1;
+      } else if (c !== OPEN_BRACE && c !== OPEN_BRACKET) {
+        kind = c === 116 ? TRUE : c === 102 ? FALSE : NULL;
+        end = p = endOfLiteral(bytes, p);
+      } else {
+        kind = NESTED;
+        if (id >= 0 && this.#halts[id] === 1) end = p;
+        else end = p = endOfValue(bytes, p);
+      }
+      if (end < 0) return -1;
+      if (id >= 0 && id < this.#known) {
+        if ((this.#seen & (1 << id)) !== 0) return -1;
+        this.#seen |= 1 << id;
+        this.#kind[id] = kind;
+        this.#start[id] = start;
+        this.#end[id] = end;
+        this.#plain[id] = plain;
+        if (kind === NESTED && this.#halts[id] === 1) {
+          this.halted = id;
+          this.#previous = previous;
+          return p;
+        }
+      }
+      if (bytes[p]! <= 32) p = skipSpace(bytes, p);
+      const after = bytes[p]!;
+      if (after !== COMMA) return after === CLOSE_BRACE ? p + 1 : -1;
+      if (bytes[++p]! <= 32) p = skipSpace(bytes, p);
+    }
+  }
+
+  /** Whether key id, its quotes and a colon stand at `at`. */
+  #isKey(view: DataView, at: number, id: number): boolean {
+    const last = at + this.#length[id]! - 4;
+    if (view.getInt32(last, true) !== this.#last[id]) return false;
+    let word = this.#wordsAt[id]!;
+    for (let p = at; p < last; p += 4) if (view.getInt32(p, true) !== this.#words[word++]) return false;
+    return true;
+  }
+
+  /** The id of a key that the first guess missed. */
+  #otherKey(bytes: Uint8Array, view: DataView, at: number, previous: number): number {
+    const second = this.#runnerUp[previous]!;
+    if (!this.#isKey(view, at, second)) return this.#lookUp(bytes, at, previous);
+    this.#follow(previous, second);
+    this.#keyEnd = at + this.#length[second]!;
+    return second;
+  }
+
+  #follow(previous: number, id: number): void {
+    this.#runnerUp[previous] = this.#follower[previous]!;
+    this.#follower[previous] = id;
+  }
+
+  /** The id of the key that starts at `at`; UNKNOWN for one that is not remembered, less when unusual. */
+  #lookUp(bytes: Uint8Array, at: number, previous: number): number {
+    const end = bytes[at] === QUOTE ? endOfString(bytes, at + 1) : -1;
+    if (end < 0) return UNKNOWN - 1;
+    const colon = skipSpace(bytes, end + 1);
+    if (bytes[colon] !== COLON) return UNKNOWN - 1;
+    this.#keyEnd = colon + 1;
+    const key = this.#text.source.slice(at + 1, end);
+    const id = this.#ids.get(key) ?? this.#learn(key);
+    if (id >= 0) this.#follow(previous, id);
+    return id;
+  }
+
+  #learn(key: string): number {
+    const id = this.#ids.size;
+    const at = this.#wordsAt[id]!;
+    const length = key.length + 3;
+    const count = (length - 4 + 3) >> 2;
+    if (id >= this.#start.length || key.length === 0 || key.length > MAX_KEY || at + count > this.#words.length) return UNKNOWN;
+    // A copy of its own: a slice would keep the whole frame alive.
+    this.#ids.set(key.split('').join(''), id);
+    const bytes = new DataView(new TextEncoder().encode(`"${key}":`).buffer);
+    for (let i = 0; i < count; i++) this.#words[at + i] = bytes.getInt32(4 * i, true);
+    this.#wordsAt[id + 1] = at + count;
+    this.#length[id] = length;
+    this.#last[id] = bytes.getInt32(length - 4, true);
+    return id;
+  }
 }

@@ -4,6 +4,11 @@ import { TICKER_CORE_FIELDS, TICKER_FIELDS, type TickerPatch } from './exchange.
 
 export const symbolPattern = /^[^\s\x00-\x1f\x7f"\\]{1,96}$/;
 
+/** The same text in one piece of memory: a string that was put together is a tree, and would be walked in every payload. */
+export function flat(text: string): string {
+  return Buffer.from(text).toString();
+}
+
 const FOUR_DIGITS = Array.from({ length: 10_000 }, (_, n) => String(n).padStart(4, '0'));
 const TEN_MILLIS = 10_000;
 
@@ -37,56 +42,60 @@ function tickerHead(marketId: string, symbol: string): string {
   if (known !== undefined) return known;
   const ofMarket = heads.get(marketId) ?? new Map<string, string>();
   if (ofMarket.size >= MAX_HEADS) ofMarket.clear();
-  const head = `{"v":1,"type":"ticker","market_id":"${marketId}","symbol":"${symbol}","exchange_ts":`;
+  const head = flat(`{"v":1,"type":"ticker","market_id":"${marketId}","symbol":"${symbol}","exchange_ts":`);
   ofMarket.set(symbol, head);
   heads.set(marketId, ofMarket);
   return head;
 }
 
-// Few pieces make a cheap text (joining costs 20 ns a piece): a field's head also closes the string before it, and what is
-// told most often, quotes alone, is one expression.
-const AFTER_TEXT = TICKER_FIELDS.map((field) => `","${field}":`);
-const AFTER_NULL = TICKER_FIELDS.map((field) => `,"${field}":`);
-const NULL_AFTER_TEXT = AFTER_TEXT.map((head) => `${head}null`);
-const NULL_AFTER_NULL = AFTER_NULL.map((head) => `${head}null`);
-const QUOTED_AFTER_TEXT = AFTER_TEXT.map((head) => `${head}"`);
-const QUOTED_AFTER_NULL = AFTER_NULL.map((head) => `${head}"`);
-const QUOTE_FIELDS = 4;
-const NO_STATISTICS = `"${NULL_AFTER_NULL.slice(QUOTE_FIELDS, TICKER_CORE_FIELDS).join('')}}`;
+// Few pieces make a cheap text: joining costs 20 ns a piece. So everything between two values, absent fields included, is
+// one literal, made once for each combination of fields that are told: templates.get(combination) = what stands before
+// the first value, between the values, and behind the last.
+interface Template {
+  readonly literals: readonly string[];
+  /** Positions of the values. */
+  readonly slots: readonly number[];
+}
+const templates = new Map<number, Template>();
+
+/** Which fields are told, in bits: a value, and above those, for option fields only, a null. */
+function combinationOf(values: TickerPatch['values']): number {
+  let told = 0;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (typeof value === 'string') told |= 1 << i;
+    else if (value === null && i >= TICKER_CORE_FIELDS) told |= 1 << (TICKER_FIELDS.length + i - TICKER_CORE_FIELDS);
+  }
+  return told;
+}
+
+function templateOf(combination: number): Template {
+  const literals: string[] = [];
+  const slots: number[] = [];
+  let literal = '';
+  for (const [i, field] of TICKER_FIELDS.entries()) {
+    if ((combination & (1 << i)) !== 0) {
+      literals.push(`${literal},"${field}":"`);
+      slots.push(i);
+      literal = '"';
+    } else if (i < TICKER_CORE_FIELDS || (combination & (1 << (TICKER_FIELDS.length + i - TICKER_CORE_FIELDS))) !== 0) {
+      literal += `,"${field}":null`;
+    }
+  }
+  literals.push(`${literal}}`);
+  const template = { literals: literals.map(flat), slots };
+  templates.set(combination, template);
+  return template;
+}
 
 /** A `ticker` message of what a patch (or a merge of patches) tells: core fields always, option fields once told. */
 export function tickerPayload(marketId: string, patch: TickerPatch): string {
   const values = patch.values;
-  const head = tickerHead(marketId, patch.symbol) + exchangeText(patch.exchangeTs) + ',"received_ts":' +
+  const combination = combinationOf(values);
+  const { literals, slots } = templates.get(combination) ?? templateOf(combination);
+  let text = tickerHead(marketId, patch.symbol) + exchangeText(patch.exchangeTs) + ',"received_ts":' +
     receivedText(patch.receivedTs);
-  const bid = values[0];
-  const bidAmount = values[1];
-  const ask = values[2];
-  const askAmount = values[3];
-  if (typeof bid !== 'string' || typeof bidAmount !== 'string' || typeof ask !== 'string' || typeof askAmount !== 'string') {
-    return fields(head, values, 0, false);
-  }
-  const quotes = head + ',"best_bid_price":"' + bid + '","best_bid_amount":"' + bidAmount + '","best_ask_price":"' + ask +
-    '","best_ask_amount":"' + askAmount;
-  const onlyQuotes = values.length <= TICKER_CORE_FIELDS && typeof values[4] !== 'string' && typeof values[5] !== 'string' &&
-    typeof values[6] !== 'string' && typeof values[7] !== 'string' && typeof values[8] !== 'string' && typeof values[9] !== 'string';
-  return onlyQuotes ? quotes + NO_STATISTICS : fields(quotes, values, QUOTE_FIELDS, true);
-}
-
-/** The fields from `from` on, and the end. `open`: the text ends inside a string. */
-function fields(head: string, values: TickerPatch['values'], from: number, open: boolean): string {
-  let text = head;
-  let inside = open;
-  const told = values.length > TICKER_CORE_FIELDS ? TICKER_FIELDS.length : TICKER_CORE_FIELDS;
-  for (let i = from; i < told; i++) {
-    const value = values[i];
-    if (typeof value === 'string') {
-      text = text + (inside ? QUOTED_AFTER_TEXT[i] : QUOTED_AFTER_NULL[i]) + value;
-      inside = true;
-    } else if (value === null || i < TICKER_CORE_FIELDS) {
-      text = text + (inside ? NULL_AFTER_TEXT[i] : NULL_AFTER_NULL[i]);
-      inside = false;
-    }
-  }
-  return text + (inside ? '"}' : '}');
+  const count = slots.length;
+  for (let i = 0; i < count; i++) text = text + literals[i]! + values[slots[i]!]!;
+  return text + literals[count]!;
 }

@@ -1,5 +1,5 @@
 // Symbols as they come by in frames: checked against the contract once, then found again without building a string.
-import { symbolPattern } from './payload.ts';
+import { flat, symbolPattern } from './payload.ts';
 
 /** What is kept per symbol: a string of its own (never a slice of a frame) and the head of its payloads. */
 export interface KnownSymbol {
@@ -43,9 +43,9 @@ export class SymbolTable {
   }
 
   #learn(text: string): KnownSymbol {
-    const symbol = text.split('').join('');
+    const symbol = flat(text);
     const head = (type: string): string =>
-      `{"v":1,"type":"${type}","market_id":"${this.#marketId}","symbol":"${symbol}","exchange_ts":`;
+      flat(`{"v":1,"type":"${type}","market_id":"${this.#marketId}","symbol":"${symbol}","exchange_ts":`);
     return { symbol, codes: Buffer.from(symbol), tradeHead: head('trade'), ohlcHead: head('ohlc') };
   }
 }

@@ -2,11 +2,11 @@
 // the derivatives pages of developers.binance.com. Prices and amounts are strings; times are ms, or µs when asked for.
 import { resolutionValues, type Resolution } from '../../contracts/index.ts';
 import type { FrameClass, MessageSink } from '../exchange.ts';
-import {
-  ABSENT, FALSE, NUMBER, STRING, TRUE, amount, decimal, isZero, micros, optional, slotsOf, whole, Word, type Fields,
-} from '../fields.ts';
+import type { Fields } from '../fields.ts';
+import { ABSENT, FALSE, NUMBER, STRING, TRUE, Word, slotsOf } from '../kinds.ts';
 import { exchangeText, receivedText } from '../payload.ts';
 import type { SymbolTable } from '../symbols.ts';
+import { amount, decimal, isZero, micros, optional, whole } from '../values.ts';
 
 /** Top level, wrapped and bare: {stream, data} or the event itself. */
 export const EVENT_KEYS = [

@@ -2,11 +2,11 @@
 // Numbers are JSON numbers, written by whatever server as 85500, 85500.0 or 8.55e4; times are ms.
 import type { Resolution } from '../../contracts/index.ts';
 import type { MessageSink } from '../exchange.ts';
-import {
-  ABSENT, NULL, NUMBER, STRING, amount, decimal, isId, isZero, micros, optional, slotsOf, whole, Word, type Fields,
-} from '../fields.ts';
+import type { Fields } from '../fields.ts';
+import { ABSENT, NULL, NUMBER, STRING, Word, slotsOf } from '../kinds.ts';
 import { exchangeText, receivedText, symbolPattern } from '../payload.ts';
-import type { SymbolTable } from '../symbols.ts';
+import type { KnownSymbol, SymbolTable } from '../symbols.ts';
+import { amount, decimal, isId, isZero, micros, optional, whole } from '../values.ts';
 
 export const TRADE_KEYS = [
   'timestamp', 'price', 'direction', 'index_price', 'instrument_name', 'trade_seq', 'amount', 'mark_price', 'trade_id',
@@ -151,19 +151,22 @@ function greek(greeks: Fields | null, slot: number): string | null | undefined {
   return greeks === null ? undefined : optional(greeks, slot, 'numbers');
 }
 
-/** Splits `chart.trades.{instrument}.{resolution}`; null for a resolution that the contract has no word for. */
-export function candleChannel(channel: string): { symbol: string; resolution: Resolution } | null {
+export interface Series {
+  known: KnownSymbol;
+  resolution: Resolution;
+}
+
+/** Splits `chart.trades.{instrument}.{resolution}`; null for a resolution or symbol that the contract has no word for. */
+export function seriesOf(channel: string, symbols: SymbolTable): Series | null {
   const dot = channel.lastIndexOf('.');
   const word = channel.slice(dot + 1);
   const resolution = Object.hasOwn(RESOLUTIONS, word) ? RESOLUTIONS[word] : undefined;
-  return resolution === undefined ? null : { symbol: channel.slice('chart.trades.'.length, dot), resolution };
+  const known = symbols.find(channel.slice('chart.trades.'.length, dot));
+  return resolution === undefined || known === null ? null : { known, resolution };
 }
 
 /** One candle. There is no closed flag on the wire: whoever reads sees it closed when a newer one comes. */
-export function mapCandle(
-  f: Fields, symbol: string, resolution: Resolution, symbols: SymbolTable, receivedTs: number, sink: MessageSink,
-): boolean {
-  const known = symbols.find(symbol);
+export function mapCandle(f: Fields, { known, resolution }: Series, receivedTs: number, sink: MessageSink): boolean {
   const openTs = micros(f, C.tick);
   const open = decimal(f, C.open, 'numbers');
   const high = decimal(f, C.high, 'numbers');
@@ -172,7 +175,7 @@ export function mapCandle(
   const volume = amount(f, C.volume, 'numbers');
   const told = f.kind(C.cost);
   const cost = told === ABSENT || told === NULL ? null : amount(f, C.cost, 'numbers');
-  if (known === null || f.bad) return false;
+  if (f.bad) return false;
   const now = receivedText(receivedTs);
   sink.ohlc(known.symbol, resolution, openTs, false,
     known.ohlcHead + now + ',"received_ts":' + now + ',"resolution":"' + resolution + '","open_ts":' + exchangeText(openTs) +

@@ -1,15 +1,16 @@
-// Deribit frames → contract messages: {jsonrpc, method: "subscription", params: {channel, data}}. The fast walk reads the
-// frame once with ObjectScanners; whatever it finds unusual goes to the exact walk, which decides what is malformed.
-import { parseExact, isJsonObject, type Json, type JsonObject } from '../../core/json.ts';
+// Deribit frames → contract messages: {jsonrpc, method: "subscription", params: {channel, data}}.
+import { isJsonObject, type Json } from '../../core/json.ts';
 import { AsciiText, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, endOfValue, skipSpace } from '../../core/scan.ts';
 import { Batch } from '../batch.ts';
 import type { FrameClass, MessageSink, Normaliser } from '../exchange.ts';
-import { ABSENT, NESTED, STRING, TreeFields, Word, slotsOf } from '../fields.ts';
-import { ObjectScanner } from '../object_scanner.ts';
+import { Fields } from '../fields.ts';
+import { ABSENT, NESTED, STRING, Word, slotsOf } from '../kinds.ts';
+import { flat } from '../payload.ts';
 import { SymbolTable } from '../symbols.ts';
+import { normaliserOf, type Walk } from '../walk.ts';
 import {
   CANDLE_KEYS, GREEKS_KEYS, STATS_KEYS, TICKER_KEYS, TRADE_KEYS,
-  candleChannel, mapCandle, mapTicker, mapTrade, receivedPart, topicOf, type Topic,
+  mapCandle, mapTicker, mapTrade, receivedPart, seriesOf, topicOf, type Series, type Topic,
 } from './mapping.ts';
 
 const ENVELOPE_KEYS = ['jsonrpc', 'method', 'params', 'result', 'error'] as const;
@@ -19,86 +20,105 @@ const P = slotsOf(PARAMS_KEYS);
 const SUBSCRIPTION = new Word('subscription');
 const HEARTBEAT = new Word('heartbeat');
 const STATS = TICKER_KEYS.indexOf('stats');
-/** Answers of the fast walk beside positions: go the exact way. */
 const UNUSUAL = -1;
+const MAX_SERIES = 10_000;
 
-/** `exactOnly` leaves the fast walk out: the reference that tests compare with. */
+/** See Normaliser; `exactOnly` is for tests. */
 export function createNormaliser(marketId: string, exactOnly = false): Normaliser {
-  const symbols = new SymbolTable(marketId);
-  const batch = new Batch();
-  const fast = exactOnly ? null : new FastWalk(symbols, batch);
-  return {
-    normalise(frame: string, receivedTs: number, sink: MessageSink): FrameClass {
-      batch.drop();
-      let found = fast === null ? null : fast.walk(frame, receivedTs);
-      if (found === null) {
-        batch.drop();
-        found = exactWalk(frame, receivedTs, symbols, batch);
-      }
-      if (found === 'data') batch.flush(sink);
-      return found;
-    },
-  };
+  return normaliserOf(new DeribitWalk(marketId), exactOnly);
 }
 
-class FastWalk {
+class DeribitWalk implements Walk {
   readonly #symbols: SymbolTable;
-  readonly #batch: Batch;
+  readonly #batch = new Batch();
   readonly #text = new AsciiText();
-  readonly #envelope = new ObjectScanner(this.#text, ENVELOPE_KEYS, ['params']);
-  readonly #params = new ObjectScanner(this.#text, PARAMS_KEYS, ['data']);
-  readonly #trade = new ObjectScanner(this.#text, TRADE_KEYS);
-  readonly #ticker = new ObjectScanner(this.#text, TICKER_KEYS, ['stats', 'greeks']);
-  readonly #stats = new ObjectScanner(this.#text, STATS_KEYS);
-  readonly #greeks = new ObjectScanner(this.#text, GREEKS_KEYS);
-  readonly #candle = new ObjectScanner(this.#text, CANDLE_KEYS);
+  readonly #envelope = new Fields(this.#text, ENVELOPE_KEYS, ['params']);
+  readonly #params = new Fields(this.#text, PARAMS_KEYS, ['data']);
+  readonly #trade = new Fields(this.#text, TRADE_KEYS);
+  readonly #ticker = new Fields(this.#text, TICKER_KEYS, ['stats', 'greeks']);
+  readonly #stats = new Fields(this.#text, STATS_KEYS);
+  readonly #greeks = new Fields(this.#text, GREEKS_KEYS);
+  readonly #candle = new Fields(this.#text, CANDLE_KEYS);
+  /** By channel name: what its candles are of. */
+  readonly #series = new Map<string, Series | null>();
   #topic: Topic = 'other';
-  #receivedTs = 0;
+  /** Of the frame's data: what is read but not mapped yet. */
+  #hasParams = false;
+  #hasStats = false;
+  #hasGreeks = false;
+  #oneTrade = false;
+  #received = '';
 
-  constructor(symbols: SymbolTable, batch: Batch) {
-    this.#symbols = symbols;
-    this.#batch = batch;
+  constructor(marketId: string) {
+    this.#symbols = new SymbolTable(marketId);
   }
 
-  /** The frame's class, or null: not for the fast walk. */
-  walk(frame: string, receivedTs: number): FrameClass | null {
-    const envelope = this.#envelope;
+  quick(frame: string, receivedTs: number, sink: MessageSink): FrameClass | null {
     if (!this.#text.load(frame)) return null;
     const bytes = this.#text.bytes;
-    this.#receivedTs = receivedTs;
+    const envelope = this.#envelope;
     this.#topic = 'other';
+    this.#hasParams = false;
+    this.#batch.drop();
+    this.#received = receivedPart(receivedTs);
     let p = envelope.scan(skipSpace(bytes, 0));
-    let hasParams = false;
     while (p >= 0 && envelope.halted >= 0) {
       if (bytes[p] !== OPEN_BRACE) return null;
-      hasParams = true;
-      p = this.#readParams(bytes, p);
+      this.#hasParams = true;
+      p = this.#scanParams(bytes, p);
       if (p >= 0) p = envelope.next(p);
     }
     if (p < 0 || skipSpace(bytes, p) !== frame.length) return null;
-    if (!envelope.is(E.method, SUBSCRIPTION)) return this.#otherClass();
-    if (!hasParams || this.#params.kind(P.channel) !== STRING) return null;
-    if (this.#topic === 'other') return 'ignored';
-    return this.#topic === 'control' ? 'control' : 'data';
+    if (!envelope.is(E.method, SUBSCRIPTION)) return otherClass(envelope);
+    if (!this.#hasParams || this.#params.kind(P.channel) !== STRING) return null;
+    return this.#map(receivedTs, sink);
   }
 
-  #otherClass(): FrameClass {
-    const envelope = this.#envelope;
-    if (envelope.kind(E.method) !== STRING) {
-      return envelope.kind(E.result) !== ABSENT || envelope.kind(E.error) !== ABSENT ? 'control' : 'ignored';
+  /** Maps what has been scanned. */
+  #map(receivedTs: number, sink: MessageSink): FrameClass | null {
+    let mapped = true;
+    switch (this.#topic) {
+      case 'trades':
+        if (this.#oneTrade) mapped = mapTrade(this.#trade, this.#symbols, this.#received, sink);
+        else this.#batch.flush(sink);
+        break;
+      case 'ticker':
+        mapped = mapTicker(this.#ticker, this.#hasStats ? this.#stats : null, this.#hasGreeks ? this.#greeks : null,
+          this.#symbols, receivedTs, sink);
+        break;
+      case 'candle': {
+        const series = this.#seriesOf(this.#params.text(P.channel));
+        if (series === null) return 'ignored';
+        mapped = mapCandle(this.#candle, series, receivedTs, sink);
+        break;
+      }
+      case 'control':
+        return 'control';
+      case 'other':
+        return 'ignored';
     }
-    return envelope.is(E.method, HEARTBEAT) ? 'control' : 'ignored';
+    return mapped ? 'data' : null;
   }
 
-  /** Reads `params`, messages into the batch; the position behind it. */
-  #readParams(bytes: Uint8Array, at: number): number {
+  #seriesOf(channel: string): Series | null {
+    let series = this.#series.get(channel);
+    if (series === undefined) {
+      if (this.#series.size >= MAX_SERIES) this.#series.clear();
+      series = seriesOf(channel, this.#symbols);
+      this.#series.set(flat(channel), series);
+    }
+    return series;
+  }
+
+  /** Reads `params`; the position behind it. */
+  #scanParams(bytes: Uint8Array, at: number): number {
     const params = this.#params;
     let dataAt = 0;
     let p = params.scan(at);
     while (p >= 0 && params.halted >= 0) {
       if (params.kind(P.channel) === STRING) {
         this.#topic = topicOf(params, P.channel);
-        p = this.#readData(bytes, p);
+        p = this.#scanData(bytes, p);
       } else {
         // data before its channel: read again once the channel is known
         dataAt = p;
@@ -107,123 +127,109 @@ class FastWalk {
       if (p >= 0) p = params.next(p);
     }
     if (p < 0 || params.kind(P.channel) !== STRING) return p;
-    if (dataAt > 0 || params.kind(P.data) === ABSENT) this.#topic = topicOf(params, P.channel);
-    if (dataAt > 0) return this.#readData(bytes, dataAt) < 0 ? UNUSUAL : p;
-    return params.kind(P.data) === NESTED || !isData(this.#topic) ? p : UNUSUAL;
+    this.#topic = topicOf(params, P.channel);
+    if (dataAt > 0) return this.#scanData(bytes, dataAt) < 0 ? UNUSUAL : p;
+    return params.kind(P.data) === NESTED || this.#topic === 'other' || this.#topic === 'control' ? p : UNUSUAL;
   }
 
-  #readData(bytes: Uint8Array, at: number): number {
+  #scanData(bytes: Uint8Array, at: number): number {
     switch (this.#topic) {
       case 'trades':
-        return this.#readTrades(bytes, at);
+        return this.#scanTrades(bytes, at);
       case 'ticker':
-        return this.#readTicker(at);
+        return this.#scanTicker(at);
       case 'candle':
-        return this.#readCandle(bytes, at);
+        return this.#candle.scan(at);
       default:
         return endOfValue(bytes, at);
     }
   }
 
-  #readTrades(bytes: Uint8Array, at: number): number {
+  #scanTrades(bytes: Uint8Array, at: number): number {
     if (bytes[at] !== OPEN_BRACKET) return UNUSUAL;
-    const received = receivedPart(this.#receivedTs);
+    this.#oneTrade = true;
     let p = skipSpace(bytes, at + 1);
     for (;;) {
       p = this.#trade.scan(p);
-      if (p < 0 || !mapTrade(this.#trade, this.#symbols, received, this.#batch)) return UNUSUAL;
+      if (p < 0) return UNUSUAL;
       p = skipSpace(bytes, p);
       const c = bytes[p];
+      if (c === CLOSE_BRACKET && this.#oneTrade) return p + 1;
+      this.#oneTrade = false;
+      if (!mapTrade(this.#trade, this.#symbols, this.#received, this.#batch)) return UNUSUAL;
       if (c === CLOSE_BRACKET) return p + 1;
       if (c !== COMMA) return UNUSUAL;
       p = skipSpace(bytes, p + 1);
     }
   }
 
-  #readTicker(at: number): number {
+  #scanTicker(at: number): number {
     const ticker = this.#ticker;
-    let stats = null;
-    let greeks = null;
+    this.#hasStats = false;
+    this.#hasGreeks = false;
     let p = ticker.scan(at);
     while (p >= 0 && ticker.halted >= 0) {
       if (ticker.halted === STATS) {
-        stats = this.#stats;
-        p = stats.scan(p);
+        this.#hasStats = true;
+        p = this.#stats.scan(p);
       } else {
-        greeks = this.#greeks;
-        p = greeks.scan(p);
+        this.#hasGreeks = true;
+        p = this.#greeks.scan(p);
       }
       if (p >= 0) p = ticker.next(p);
     }
-    if (p < 0) return UNUSUAL;
-    return mapTicker(ticker, stats, greeks, this.#symbols, this.#receivedTs, this.#batch) ? p : UNUSUAL;
+    return p;
   }
 
-  #readCandle(bytes: Uint8Array, at: number): number {
-    const channel = candleChannel(this.#params.text(P.channel));
-    if (channel === null) {
-      this.#topic = 'other';
-      return endOfValue(bytes, at);
+  exact(root: Json, receivedTs: number, sink: MessageSink): FrameClass {
+    if (!isJsonObject(root)) return Array.isArray(root) ? 'ignored' : 'malformed';
+    const envelope = this.#envelope.take(root);
+    if (!envelope.is(E.method, SUBSCRIPTION)) return otherClass(envelope);
+    const params = root.params;
+    if (!isJsonObject(params) || typeof params.channel !== 'string') return 'malformed';
+    const data = params.data;
+    switch (topicOf(this.#params.take(params), P.channel)) {
+      case 'trades':
+        return this.#exactTrades(data, receivedTs, sink);
+      case 'ticker':
+        return this.#exactTicker(data, receivedTs, sink) ? 'data' : 'malformed';
+      case 'candle': {
+        const series = this.#seriesOf(params.channel);
+        if (!isJsonObject(data)) return 'malformed';
+        if (series === null) return 'ignored';
+        return mapCandle(this.#candle.take(data), series, receivedTs, sink) ? 'data' : 'malformed';
+      }
+      case 'control':
+        return 'control';
+      case 'other':
+        return 'ignored';
     }
-    const p = this.#candle.scan(at);
-    if (p < 0) return UNUSUAL;
-    const mapped = mapCandle(
-      this.#candle, channel.symbol, channel.resolution, this.#symbols, this.#receivedTs, this.#batch,
-    );
-    return mapped ? p : UNUSUAL;
+  }
+
+  #exactTicker(data: Json | undefined, receivedTs: number, sink: MessageSink): boolean {
+    if (!isJsonObject(data) || Array.isArray(data.stats) || Array.isArray(data.greeks)) return false;
+    const stats = isJsonObject(data.stats) ? this.#stats.take(data.stats) : null;
+    const greeks = isJsonObject(data.greeks) ? this.#greeks.take(data.greeks) : null;
+    return mapTicker(this.#ticker.take(data), stats, greeks, this.#symbols, receivedTs, sink);
+  }
+
+  #exactTrades(data: Json | undefined, receivedTs: number, sink: MessageSink): FrameClass {
+    const received = receivedPart(receivedTs);
+    const batch = this.#batch;
+    batch.drop();
+    // One trade where an array is expected: so the AsyncAPI schema says, although every capture is an array.
+    const trades: (Json | undefined)[] = Array.isArray(data) ? data : [data];
+    for (const trade of trades) {
+      if (!isJsonObject(trade)) return 'malformed';
+      if (!mapTrade(this.#trade.take(trade), this.#symbols, received, batch)) return 'malformed';
+    }
+    batch.flush(sink);
+    return 'data';
   }
 }
 
-function isData(topic: Topic): boolean {
-  return topic !== 'other' && topic !== 'control';
-}
-
-/** The reference: the same mapping over a parsed tree. */
-function exactWalk(frame: string, receivedTs: number, symbols: SymbolTable, batch: Batch): FrameClass {
-  let root: Json;
-  try {
-    root = parseExact(frame);
-  } catch {
-    return 'malformed';
-  }
-  if (!isJsonObject(root)) return Array.isArray(root) ? 'ignored' : 'malformed';
-  const { method, params } = root;
-  if (typeof method !== 'string') return root.result !== undefined || root.error !== undefined ? 'control' : 'ignored';
-  if (method !== 'subscription') return method === 'heartbeat' ? 'control' : 'ignored';
-  if (!isJsonObject(params) || typeof params.channel !== 'string') return 'malformed';
-  const topic = topicOf(new TreeFields(PARAMS_KEYS, params), P.channel);
-  if (topic === 'control') return 'control';
-  if (topic === 'other') return 'ignored';
-  return exactData(topic, params.channel, params.data, receivedTs, symbols, batch);
-}
-
-function exactData(
-  topic: Topic, channel: string, data: Json | undefined, receivedTs: number, symbols: SymbolTable, batch: Batch,
-): FrameClass {
-  if (topic === 'trades') return exactTrades(data, receivedTs, symbols, batch);
-  if (topic === 'candle') {
-    const series = candleChannel(channel);
-    if (series === null) return data === undefined ? 'malformed' : 'ignored';
-    if (!isJsonObject(data)) return 'malformed';
-    const fields = new TreeFields(CANDLE_KEYS, data);
-    return mapCandle(fields, series.symbol, series.resolution, symbols, receivedTs, batch) ? 'data' : 'malformed';
-  }
-  if (!isJsonObject(data)) return 'malformed';
-  const part = (keys: readonly string[], value: Json | undefined): TreeFields | null =>
-    isJsonObject(value) ? new TreeFields(keys, value) : null;
-  if (Array.isArray(data.stats) || Array.isArray(data.greeks)) return 'malformed';
-  const stats = part(STATS_KEYS, data.stats);
-  const greeks = part(GREEKS_KEYS, data.greeks);
-  return mapTicker(new TreeFields(TICKER_KEYS, data), stats, greeks, symbols, receivedTs, batch) ? 'data' : 'malformed';
-}
-
-function exactTrades(data: Json | undefined, receivedTs: number, symbols: SymbolTable, batch: Batch): FrameClass {
-  const received = receivedPart(receivedTs);
-  // One trade where an array is expected: so the AsyncAPI schema says, although every capture is an array.
-  const trades: Json[] = Array.isArray(data) ? data : data === undefined ? [null] : [data];
-  for (const trade of trades) {
-    if (!isJsonObject(trade as Json)) return 'malformed';
-    if (!mapTrade(new TreeFields(TRADE_KEYS, trade as JsonObject), symbols, received, batch)) return 'malformed';
-  }
-  return 'data';
+/** A message that is no notification of a channel. */
+function otherClass(envelope: Fields): FrameClass {
+  if (envelope.kind(E.method) === STRING) return envelope.is(E.method, HEARTBEAT) ? 'control' : 'ignored';
+  return envelope.kind(E.result) !== ABSENT || envelope.kind(E.error) !== ABSENT ? 'control' : 'ignored';
 }
