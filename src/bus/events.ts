@@ -1,4 +1,5 @@
 // System events: a hint on channel:system_events and its durable copy in stream:system_events.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { channelSystemEventsKey, streamSystemEventsKey, type SystemEvent } from '../contracts/index.ts';
 import { Backoff } from '../core/backoff.ts';
@@ -79,20 +80,11 @@ export class EventSink {
         this.#queue.splice(0, batch.length);
         this.#backoff.reset();
       } catch (error) {
-        if (signal.aborted) return;
         if (this.#backoff.attempts === 0) this.#options.log.warn({ err: toError(error) }, 'events wait for redis');
-        await this.#pause();
+        await sleep(this.#backoff.next(), undefined, { signal }).catch(() => undefined);
       }
     }
     if (this.#dropped > 0) this.#options.log.warn({ dropped: this.#dropped }, 'events were dropped while redis was away');
     this.#dropped = 0;
-  }
-
-  #pause(): Promise<void> {
-    const { signal } = this.#stopped;
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#backoff.next());
-      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
   }
 }

@@ -1,20 +1,22 @@
-// The one way into stream:market_data: whole batches, one script call each, in order, never dropped.
+// The one way into stream:market_data: whole batches, each one transaction, in order, never dropped.
 //
-// Up to two calls are in flight, so that the next batch travels while Redis works on the last. Batches form a chain: the
-// script stores number n only on top of n-1, so a batch that fails (full Redis, lost connection) is sent again before
-// anything later goes in, and one whose reply was lost is not stored twice.
+// A transaction of plain XADDs costs Redis less than a script that appends the same (measured on 7.0.15, 248 B payloads:
+// 1.2 against 1.65 µs each), and like a script it is refused as a whole when Redis is full. Up to two are in flight, so that
+// the next batch travels while Redis works on the last. Batches form a chain: WATCH and publish_guard.lua let number n in
+// only on top of n-1, so a batch that fails (full Redis, lost connection) is sent again before anything later goes in, and
+// one whose reply was lost is not stored twice.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { feedWriterKey } from '../contracts/index.ts';
 import { Backoff } from '../core/backoff.ts';
 import { toError } from '../core/errors.ts';
-import { whenReady } from './connect.ts';
-import { loadScript, runScript } from './script.ts';
+import { bulk, command, RespLine, type Reply } from './resp.ts';
+import { loadScript } from './script.ts';
 
-const script = loadScript('publish');
+const guard = loadScript('publish_guard');
 
 export interface PublishBatch {
-  /** Texts for the field `payload`; at most about 1000 of them and 1 MB, as the script blocks the server meanwhile. */
+  /** Texts for the field `payload`; at most about 1000 of them and 1 MB, as the transaction blocks the server meanwhile. */
   payloads: readonly string[];
   /** symbol → last seq up to which everything is published or reported, written with the batch. */
   lastSeqs: ReadonlyMap<string, number>;
@@ -34,20 +36,23 @@ export interface PublisherOptions {
 }
 
 interface Entry {
-  readonly number: number;
+  /** Its place in the chain; 0 until it is sent. */
+  number: number;
   readonly batch: PublishBatch;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
 const MAX_IN_FLIGHT = 2;
+const WRITER_TTL_S = 3_600;
 const RETRY = { baseMs: 20, maxMs: 1_000 };
 
-/** Publishes over a connection that must not be a blocking one. */
+/** Publishes over a connection of its own to where `redis` is connected. */
 export class Publisher {
   readonly #redis: Redis;
   readonly #options: PublisherOptions;
-  readonly #keys: readonly string[];
+  readonly #writerKey: string;
+  readonly #xadd: string;
   readonly #backoff: Backoff;
   readonly #stopped = new AbortController();
   /** Not stored yet, oldest first; the first #sent of them are in flight or have just failed. */
@@ -58,11 +63,13 @@ export class Publisher {
   /** probing: one call alone, as the very first and after a failure. failing: something was refused, the rest is awaited. */
   #mode: 'probing' | 'flowing' | 'failing' | 'closed' = 'probing';
   #beginChain = true;
+  #line: RespLine | null = null;
 
   constructor(redis: Redis, options: PublisherOptions) {
     this.#redis = redis;
     this.#options = options;
-    this.#keys = [options.streamKey, feedWriterKey(options.writer), options.seqKey];
+    this.#writerKey = feedWriterKey(options.writer);
+    this.#xadd = `*5\r\n${bulk('XADD')}${bulk(options.streamKey)}${bulk('*')}${bulk('payload')}`;
     this.#backoff = new Backoff({ ...RETRY, random: options.random });
   }
 
@@ -75,7 +82,7 @@ export class Publisher {
   publish(batch: PublishBatch): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#mode === 'closed') return reject(new Error('publisher is closed'));
-      this.#queue.push({ number: ++this.#numbers, batch, resolve, reject });
+      this.#queue.push({ number: 0, batch, resolve, reject });
       this.#pump();
     });
   }
@@ -85,6 +92,7 @@ export class Publisher {
     if (this.#mode === 'closed') return;
     this.#mode = 'closed';
     this.#stopped.abort();
+    this.#line?.destroy();
     for (const entry of this.#queue.splice(0)) entry.reject(new Error('publisher is closed'));
   }
 
@@ -95,17 +103,53 @@ export class Publisher {
       if (entry === undefined) return;
       this.#sent++;
       this.#unanswered++;
-      runScript(this.#redis, script, this.#keys, scriptArgs(entry, this.#beginChain)).then(
-        (reply) => this.#onReply(entry, reply),
+      if (entry.number === 0) entry.number = ++this.#numbers;
+      this.#send(entry).then(
+        (verdict) => this.#onVerdict(entry, verdict),
         (error: unknown) => this.#onError(toError(error)),
       );
     }
   }
 
-  #onReply(entry: Entry, reply: unknown): void {
+  /** What became of the batch. Rejects when that is not known, or it was refused. */
+  async #send(entry: Entry): Promise<'stored' | 'chain broken'> {
+    const line = this.#line ?? (await this.#connect());
+    const replies = await line.send(this.#transaction(entry), entry.batch.payloads.length + (entry.batch.lastSeqs.size > 0 ? 6 : 5));
+    const done = replies.at(-1);
+    if (done?.kind === 'array' && done.error === null) return 'stored';
+    const verdict = replies[1];
+    if (done?.kind === 'null' && verdict?.kind === 'ok') {
+      if (verdict.value === 2) return 'stored';
+      if (verdict.value === 0) return 'chain broken';
+    }
+    // Executed with an error inside (the key is no stream): its number counts as stored, so it needs another.
+    if (done?.kind === 'array') entry.number = 0;
+    const message = firstError(replies);
+    // A replica after a failover: only a new connection finds the new master.
+    if (message.startsWith('READONLY')) line.destroy();
+    throw new Error(message);
+  }
+
+  async #connect(): Promise<RespLine> {
+    const line = await RespLine.open(this.#redis);
+    if (this.#stopped.signal.aborted) line.destroy();
+    this.#line = line;
+    return line;
+  }
+
+  #transaction({ number, batch }: Entry): string {
+    let text = command('WATCH', this.#writerKey);
+    text += command('EVAL', guard.text, 1, this.#writerKey, number, this.#beginChain ? 'first' : 'next');
+    text += command('MULTI');
+    for (const payload of batch.payloads) text += this.#xadd + bulk(payload);
+    if (batch.lastSeqs.size > 0) text += command('HSET', this.#options.seqKey, ...[...batch.lastSeqs].flat());
+    return text + command('SET', this.#writerKey, number, 'EX', WRITER_TTL_S) + command('EXEC');
+  }
+
+  #onVerdict(entry: Entry, verdict: 'stored' | 'chain broken'): void {
     this.#unanswered--;
     if (this.#mode === 'closed') return;
-    if (reply !== 0) {
+    if (verdict === 'stored') {
       // A later batch is only ever stored on top of this one, so this one and all before it are stored.
       const stored = this.#queue.splice(0, this.#queue.indexOf(entry) + 1);
       this.#sent -= stored.length;
@@ -140,16 +184,19 @@ export class Publisher {
   async #retry(): Promise<void> {
     const { signal } = this.#stopped;
     await sleep(this.#backoff.next(), undefined, { signal }).catch(() => undefined);
-    await whenReady(this.#redis, signal).catch(() => undefined);
     if (signal.aborted) return;
+    if (this.#line?.closed === true) this.#line = null;
     this.#sent = 0;
     this.#mode = 'probing';
     this.#pump();
   }
 }
 
-function scriptArgs({ number, batch }: Entry, beginChain: boolean): (string | number)[] {
-  const args: (string | number)[] = [number, beginChain ? 'first' : 'next', batch.lastSeqs.size];
-  for (const [symbol, seq] of batch.lastSeqs) args.push(symbol, seq);
-  return args.concat(batch.payloads);
+/** The first error is the cause; the last one only says that the transaction was discarded because of it. */
+function firstError(replies: readonly Reply[]): string {
+  for (const reply of replies) {
+    if (reply.kind === 'error') return reply.message;
+    if (reply.kind === 'array' && reply.error !== null) return reply.error;
+  }
+  return 'the transaction was refused';
 }

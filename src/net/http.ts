@@ -104,7 +104,7 @@ async function readBody(response: Response, maxBytes: number): Promise<string> {
   if (response.body === null) return '';
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of response.body) {
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     size += chunk.length;
     if (size > maxBytes) {
       throw new ExchangeHttpError(`the answer is larger than ${maxBytes} bytes`, { ...nothing, kind: 'malformed', status: response.status });

@@ -89,7 +89,10 @@ export class Outbox {
     if (this.length > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, deadlineMs);
-        this.#idle.push(() => (clearTimeout(timer), resolve()));
+        this.#idle.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
       });
     }
     return this.length;

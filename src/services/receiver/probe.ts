@@ -69,7 +69,7 @@ export class StalenessProbe {
     for (const feed of this.#o.feeds) {
       for (const [name, pulse] of Object.entries(feed.pulses)) {
         const channel = name as Channel;
-        if (feed.stale.has(channel) || !this.#o.isWatched(channel, feed.symbol) || !pulse.overdue(nowMs, this.#o.limits)) continue;
+        if (pulse === null || feed.stale.has(channel) || !this.#o.isWatched(channel, feed.symbol) || !pulse.overdue(nowMs, this.#o.limits)) continue;
         if (most === null || pulse.lastMs < most.pulse.lastMs) most = { feed, channel, pulse };
       }
     }
@@ -87,9 +87,9 @@ export class StalenessProbe {
       const reason = trade === null ? null : this.#newer(feed, channel, pulse, trade.seq_last ?? trade.seq, trade.exchange_ts);
       // What REST knows may still be on its way over the socket.
       if (reason !== null) await sleep(graceMs, undefined, { signal: this.#stop.signal });
-      if (reason === null || pulse.lastMs !== heardMs) return onProbe('quiet');
-      onProbe('stale');
-      onStale(feed, channel, reason);
+      const isStale = reason !== null && pulse.lastMs === heardMs;
+      onProbe(isStale ? 'stale' : 'quiet');
+      if (isStale) onStale(feed, channel, reason);
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#failed({ feed, channel, pulse }, toError(error));
     }
@@ -110,15 +110,15 @@ export class StalenessProbe {
 
   #failed({ feed, channel, pulse }: Overdue, error: Error): void {
     const { clock, onProbe, onRefused, onStale } = this.#o;
-    const kind = error instanceof ExchangeHttpError ? error.kind : 'malformed';
-    if (kind === 'refused') {
+    const answer = error instanceof ExchangeHttpError ? error : null;
+    if (answer?.kind === 'refused') {
       onProbe('refused');
-      return onRefused(feed, channel, error.message);
+      onRefused(feed, channel, error.message);
+      return;
     }
     onProbe('failed');
-    if (kind === 'rate_limited' || kind === 'banned') {
-      const retryMs = (error as ExchangeHttpError).retryAfterMs ?? 0;
-      this.#pausedUntilMs = clock.monotonicMs() + Math.max(PAUSE_MS, retryMs);
+    if (answer?.kind === 'rate_limited' || answer?.kind === 'banned') {
+      this.#pausedUntilMs = clock.monotonicMs() + Math.max(PAUSE_MS, answer.retryAfterMs ?? 0);
       return;
     }
     // REST tells nothing either; after a few times a new connection is the cheaper way to be sure.

@@ -117,7 +117,7 @@ export class Shard {
         this.#setDown(next.reason);
         current = null;
         cause = 'reconnect';
-        if (!signal.aborted) await this.#wait(this.#backoff.next());
+        await this.#wait(this.#backoff.next());
       } else {
         const old: Live = current;
         current = await this.#makeBeforeBreak(old, next.reason);

@@ -7,7 +7,7 @@ export class SymbolFeed {
   readonly symbol: string;
   readonly sequence: SymbolSequence;
   /** Channels that are watched for silence. */
-  readonly pulses: Partial<Record<Channel, Pulse>> = {};
+  readonly pulses: Record<Channel, Pulse | null> = { trade: null, ticker: null, ohlc: null };
   readonly stale = new Set<Channel>();
   /** Exchange time of the newest trade, µs; 0 before the first. */
   tradeTs = 0;
@@ -41,13 +41,13 @@ export class SymbolFeeds {
   /** Begins or goes on watching a channel for silence, from now. */
   watch(symbol: string, channel: Channel, nowMs: number): void {
     const { pulses } = this.of(symbol);
-    if (pulses[channel] === undefined) pulses[channel] = new Pulse(nowMs);
+    if (pulses[channel] === null) pulses[channel] = new Pulse(nowMs);
     else pulses[channel].restart(nowMs);
   }
 
   unwatch(symbol: string, channel: Channel): void {
     const feed = this.of(symbol);
-    delete feed.pulses[channel];
+    feed.pulses[channel] = null;
     feed.stale.delete(channel);
     if (channel === 'trade') feed.sequence.paused('was unsubscribed');
   }
@@ -59,7 +59,7 @@ export class SymbolFeeds {
 
   /** The feed is back: the silence meanwhile says nothing. */
   restartPulses(nowMs: number): void {
-    for (const feed of this.#feeds.values()) for (const pulse of Object.values(feed.pulses)) pulse.restart(nowMs);
+    for (const feed of this.#feeds.values()) for (const pulse of Object.values(feed.pulses)) pulse?.restart(nowMs);
   }
 
   [Symbol.iterator](): Iterator<SymbolFeed> {
