@@ -13,7 +13,7 @@ export class TickerHashes {
   readonly #redis: Redis;
   readonly #marketId: string;
   readonly #dirty = new Map<string, Map<string, string | null>>();
-  #busy = false;
+  #writing: Promise<void> | null = null;
 
   constructor(redis: Redis, marketId: string) {
     this.#redis = redis;
@@ -30,16 +30,27 @@ export class TickerHashes {
     return this.#dirty.size;
   }
 
-  /** Writes what is waiting unless a write is under way or the connection is down. Never throws. */
-  async flush(): Promise<void> {
-    if (this.#busy || this.#dirty.size === 0 || this.#redis.status !== 'ready') return;
-    this.#busy = true;
-    try {
-      const taken = [...this.#dirty].slice(0, MAX_PER_PIPELINE);
-      for (const [symbol] of taken) this.#dirty.delete(symbol);
-      if (!(await this.#write(taken))) this.#putBack(taken);
-    } finally {
-      this.#busy = false;
+  /** Writes what is waiting, unless the connection is down; waits for a write that is under way instead. Never throws. */
+  flush(): Promise<void> {
+    if (this.#dirty.size === 0 || this.#redis.status !== 'ready') return Promise.resolve();
+    this.#writing ??= this.#writeSome().finally(() => {
+      this.#writing = null;
+    });
+    return this.#writing;
+  }
+
+  async #writeSome(): Promise<void> {
+    const taken = [...this.#dirty].slice(0, MAX_PER_PIPELINE);
+    for (const [symbol] of taken) this.#dirty.delete(symbol);
+    if (!(await this.#write(taken))) this.#putBack(taken);
+  }
+
+  /** Writes everything that waits, for as long as Redis takes it. */
+  async drain(): Promise<void> {
+    await this.#writing;
+    for (let before = Infinity; this.waiting > 0 && this.waiting < before;) {
+      before = this.waiting;
+      await this.flush();
     }
   }
 

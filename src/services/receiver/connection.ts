@@ -202,7 +202,7 @@ export class Connection {
       this.#requests.delete(id);
       for (const wire of request.wire) {
         if (request.kind === 'unsubscribe') Object.assign(this.#wires.get(wire)!, { state: 'on', atMs: nowMs + RETRY_MS });
-        else this.#refuse(wire, 'no answer');
+        else Object.assign(this.#wires.get(wire)!, { state: 'idle', atMs: nowMs + RETRY_MS });
       }
       if (request.kind === 'list') this.#verifyWithin(0);
       if (++this.#timeouts >= MAX_TIMEOUTS) this.#o.terminate('subscription requests are not answered');

@@ -52,6 +52,7 @@ export class MarketReceiver {
   readonly #log: Logger;
   readonly #status: FeedStatusReporter;
   readonly #outbox: Outbox;
+  readonly #hashes: TickerHashes;
   readonly #publisher: Publisher;
   readonly #figures: MarketFigures;
   readonly #feeds: SymbolFeeds;
@@ -81,7 +82,7 @@ export class MarketReceiver {
     this.#feeds = feeds;
     this.#log = ctx.log.child({ market: marketId });
     this.#figures = new MarketFigures(marketId, metrics);
-    const hashes = new TickerHashes(redis, marketId);
+    const hashes = (this.#hashes = new TickerHashes(redis, marketId));
     const overflow = new Overflow(this.#figures);
     const loss = new RedisLoss(stream, marketId, feeds, this.#figures);
     this.#publisher = new Publisher(stream, {
@@ -132,7 +133,7 @@ export class MarketReceiver {
     if (this.#connected) this.#status.disconnected('the receiver stops', this.#subscriptions.symbols);
     this.#connected = false;
     await this.#shards.close();
-    const left = await this.#outbox.drain(DRAIN_MS);
+    const [left] = await Promise.all([this.#outbox.drain(DRAIN_MS), this.#hashes.drain()]);
     if (left > 0) this.#log.error({ messages: left }, 'redis did not take the rest: the next start reports it as gaps');
     this.#publisher.close();
     this.#figures.flush();

@@ -137,7 +137,7 @@ export class Shard {
         this.#replace = (reason) => resolve({ over: false, reason });
         // Up to a tenth early, so that shards opened together do not all change together.
         const ageMs = this.#o.clock.monotonicMs() - live.openedMs;
-        if (maxSessionAgeMs !== null) timer = setTimeout(() => this.replace('session age'), maxSessionAgeMs * (1 - 0.1 * this.#o.random()) - ageMs);
+        if (maxSessionAgeMs !== null) timer = setTimeout(() => this.replace('session age'), Math.max(0, maxSessionAgeMs * (1 - 0.1 * this.#o.random()) - ageMs));
         void live.done.then((reason) => resolve({ over: true, reason }));
       });
     } finally {
@@ -148,19 +148,23 @@ export class Shard {
 
   /** Returns the new connection, or the old one when the new one failed and the old one lives, or null. */
   async #makeBeforeBreak(old: Live, reason: string): Promise<Live | null> {
-    let state: 'both' | 'old over' | 'swapped' = 'both';
+    let state: 'both' | 'old over' | 'settled' = 'both';
     void old.done.then((why) => {
-      if (state === 'swapped') return;
+      if (state === 'settled') return;
       state = 'old over';
       this.#setDown(why);
     });
     const oldIsOver = (): boolean => state === 'old over';
     this.#lastReplaceMs = this.#o.clock.monotonicMs();
     const next = await this.#establish(reason);
-    if (next === null) return oldIsOver() ? null : old;
+    if (next === null) {
+      if (oldIsOver()) return null;
+      state = 'settled';
+      return old;
+    }
     await Promise.race([next.firstData, next.done, this.#wait(FIRST_DATA_MS)]);
     if (!oldIsOver()) await Promise.race([next.done, old.done, this.#wait(OVERLAP_MS)]);
-    state = 'swapped';
+    state = 'settled';
     // Set anew also where it never was down: the cause is told.
     this.#setUp(reason);
     await old.session.close();
@@ -239,7 +243,8 @@ export class Shard {
   #setDown(reason: string): void {
     if (!this.#up) return;
     this.#up = false;
-    this.#o.onDown(this, reason);
+    // Closed because nobody wants it any more: no news.
+    if (!this.#stop.signal.aborted) this.#o.onDown(this, reason);
   }
 
   async #wait(ms: number): Promise<void> {

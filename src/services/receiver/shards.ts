@@ -27,7 +27,7 @@ export class ShardSet {
   }
 
   /** Whether there are connections and all of them are up. */
-  get allUp(): boolean {
+  allUp(): boolean {
     const shards = this.#all();
     return shards.length > 0 && shards.every((shard) => shard.up);
   }
@@ -57,10 +57,13 @@ export class ShardSet {
       else changed.add(this.#place(wire, shard));
     }
     for (const [url, list] of fresh) this.#open(url, list);
+    const wereUp = this.allUp();
     for (const shard of changed) {
       if (shard.wires.size === 0) this.#retire(shard);
       else shard.retarget();
     }
+    // The one that was down is no longer wanted.
+    if (!wereUp && this.allUp()) this.#o.onAllUp('fewer connections');
   }
 
   /** The connection that carries a channel. */
@@ -103,7 +106,7 @@ export class ShardSet {
       ...this.#o,
       mayConnect: (signal) => budget.take(signal),
       onUp: (_shard, cause) => {
-        if (this.allUp) onAllUp(cause);
+        if (this.allUp()) onAllUp(cause);
       },
       onDown: (shard, reason) => onSomeDown(this.count > 1 ? `connection ${shard.name} of ${this.count}: ${reason}` : reason),
     };

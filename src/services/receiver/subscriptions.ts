@@ -137,7 +137,6 @@ export class Subscriptions {
   }
 
   #leave(member: string, entry: Entry): void {
-    this.#o.onGone(entry);
     if (entry.on.size === 0) this.#gone(member, entry);
     else this.#leaving.set(member, entry);
   }
@@ -153,6 +152,7 @@ export class Subscriptions {
 
   #gone(member: string, entry: Entry): void {
     this.#forget(member, entry);
+    this.#o.onGone(entry);
     this.#tell('subscription.removed', 'info', entry, {}, entry.requests);
   }
 
