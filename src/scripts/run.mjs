@@ -124,7 +124,9 @@ async function ensurePackages(withDev) {
     if (problem === null) return;
     say(`Installing the lockfile's packages${withDev ? '' : ' (without development ones)'}: they are ${problem} …`);
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...(withDev ? [] : ['--omit=dev'])];
-    const result = await runNpm(args);
+    // The lockfile holds versions and checksums, no addresses: npm looks each package up, and what it has cached is good enough.
+    let result = await runNpm([...args, '--prefer-offline']);
+    if (result.code !== 0) result = await runNpm(args);
     if (result.code !== 0) {
       const lines = result.stderr.split('\n').filter((line) => /npm (error|ERR!)/.test(line));
       const why = lines.slice(0, 3).map((line) => line.replace(/^npm (error|ERR!)\s*/, '')).join(' ');

@@ -199,7 +199,7 @@ function rate(value: number | undefined, old: number | undefined, now: Counters,
 
 function latency(now: Map<string, MetricsText>, before: Map<string, MetricsText> | undefined): Snapshot['latencyMs'] {
   if (before === undefined) return null;
-  const name = 'distributor_socket_to_commit_seconds';
+  const name = 'distributor_oldest_seconds';
   const both = [...now.keys()].filter((key) => key.startsWith('distributor') && before.has(key));
   const quantiles = both.map((key) => [0.5, 0.99].map((q) => quantile(before.get(key)!, now.get(key)!, name, q) * 1000))
     .filter((pair) => pair.every(Number.isFinite));

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Resolution } from '../../contracts/index.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
 import { loadConfig } from '../../runtime/env.ts';
-import { freePort, logTail } from '../local/child.ts';
+import { claimFolder, freePort, logTail } from '../local/child.ts';
 import { startPostgres, type LocalPostgres } from '../local/postgres.ts';
 import { startRedis, type LocalRedis } from '../local/redis.ts';
 import type { DemoOptions } from './options.ts';
@@ -45,6 +45,8 @@ export interface Fleet {
 export async function startFleet(options: DemoOptions, env: Env, say: (line: string) => void, signal: AbortSignal): Promise<Fleet> {
   const folder = options.dataDir;
   const logDir = join(folder, 'logs');
+  mkdirSync(folder, { recursive: true });
+  const claim = await claimFolder(folder, 'SIGTERM');
   // Generated markets begin anew with every start: rows of an earlier run would contradict them. What was recorded live stays.
   if (options.mode === 'sim') for (const name of ['redis', 'logs', 'ledger.ndjson']) rmSync(join(folder, name), { recursive: true, force: true });
   mkdirSync(logDir, { recursive: true });
@@ -58,7 +60,11 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
 
   const started: { postgres?: LocalPostgres; redis?: LocalRedis } = {};
   const services: Supervised[] = [];
-  const stop = (): Promise<string[]> => stopAll(simulator, services, started.postgres, started.redis);
+  const stop = async (): Promise<string[]> => {
+    const killed = await stopAll(simulator, services, started.postgres, started.redis);
+    claim.release();
+    return killed;
+  };
   try {
     say(`starting PostgreSQL, Redis${simulator === null ? '' : ' and the exchange simulator'} in ${folder}`);
     const [postgres, redis] = await Promise.all([

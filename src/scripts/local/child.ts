@@ -128,13 +128,13 @@ export interface Claim {
 }
 
 /**
- * Makes this process the owner of a server's folder. A server that a dead owner left behind is ended first; a living
- * owner is an error that names it.
+ * Makes this process the owner of a folder. A server that a dead owner left behind is ended first; a living owner is an
+ * error that names it.
  */
 export async function claimFolder(dir: string, leftoverSignal: NodeJS.Signals): Promise<Claim> {
   const path = join(dir, 'owner.json');
   const before = readOwner(path);
-  if (before !== null && isAlive(before.owner) && before.child !== null && isAlive(before.child)) {
+  if (before !== null && isAlive(before.owner) && (before.child === null ? before.owner.pid !== process.pid : isAlive(before.child))) {
     throw new Error(`${dir} is in use by process ${before.owner.pid}: stop that one, or choose another folder`);
   }
   if (before?.child && isAlive(before.child)) await endLeftover(before.child, leftoverSignal);
