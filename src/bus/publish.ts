@@ -10,7 +10,8 @@ import type { Redis } from 'ioredis';
 import { feedWriterKey } from '../contracts/index.ts';
 import { Backoff } from '../core/backoff.ts';
 import { toError } from '../core/errors.ts';
-import { bulk, command, RespLine, type Reply } from './resp.ts';
+import { bulk, RespLine, type Reply } from './resp.ts';
+import { CommandBuffer } from './resp_writer.ts';
 import { loadScript } from './script.ts';
 
 const guard = loadScript('publish_guard');
@@ -52,7 +53,9 @@ export class Publisher {
   readonly #redis: Redis;
   readonly #options: PublisherOptions;
   readonly #writerKey: string;
-  readonly #xadd: string;
+  readonly #xadd: Buffer;
+  /** Two calls in flight write in turns; a buffer is free again when its replies are here. */
+  readonly #buffers: CommandBuffer[] = [];
   readonly #backoff: Backoff;
   readonly #stopped = new AbortController();
   /** Not stored yet, oldest first; the first #sent of them are in flight or have just failed. */
@@ -69,7 +72,7 @@ export class Publisher {
     this.#redis = redis;
     this.#options = options;
     this.#writerKey = feedWriterKey(options.writer);
-    this.#xadd = `*5\r\n${bulk('XADD')}${bulk(options.streamKey)}${bulk('*')}${bulk('payload')}`;
+    this.#xadd = Buffer.from(`*5\r\n${bulk('XADD')}${bulk(options.streamKey)}${bulk('*')}${bulk('payload')}`);
     this.#backoff = new Backoff({ ...RETRY, random: options.random });
   }
 
@@ -114,7 +117,9 @@ export class Publisher {
   /** What became of the batch. Rejects when that is not known, or it was refused. */
   async #send(entry: Entry): Promise<'stored' | 'chain broken'> {
     const line = this.#line ?? (await this.#connect());
-    const replies = await line.send(this.#transaction(entry), entry.batch.payloads.length + (entry.batch.lastSeqs.size > 0 ? 6 : 5));
+    const buffer = this.#buffers.pop() ?? new CommandBuffer();
+    const replies = await line.send(this.#transaction(entry, buffer), entry.batch.payloads.length + (entry.batch.lastSeqs.size > 0 ? 6 : 5));
+    this.#buffers.push(buffer);
     const done = replies.at(-1);
     if (done?.kind === 'array' && done.error === null) return 'stored';
     const verdict = replies[1];
@@ -137,13 +142,16 @@ export class Publisher {
     return line;
   }
 
-  #transaction({ number, batch }: Entry): string {
-    let text = command('WATCH', this.#writerKey);
-    text += command('EVAL', guard.text, 1, this.#writerKey, number, this.#beginChain ? 'first' : 'next');
-    text += command('MULTI');
-    for (const payload of batch.payloads) text += this.#xadd + bulk(payload);
-    if (batch.lastSeqs.size > 0) text += command('HSET', this.#options.seqKey, ...[...batch.lastSeqs].flat());
-    return text + command('SET', this.#writerKey, number, 'EX', WRITER_TTL_S) + command('EXEC');
+  #transaction({ number, batch }: Entry, out: CommandBuffer): Buffer {
+    out.clear();
+    out.command('WATCH', this.#writerKey);
+    out.command('EVAL', guard.text, 1, this.#writerKey, number, this.#beginChain ? 'first' : 'next');
+    out.command('MULTI');
+    for (const payload of batch.payloads) out.commandWith(this.#xadd, payload);
+    if (batch.lastSeqs.size > 0) out.command('HSET', this.#options.seqKey, ...[...batch.lastSeqs].flat());
+    out.command('SET', this.#writerKey, number, 'EX', WRITER_TTL_S);
+    out.command('EXEC');
+    return out.bytes();
   }
 
   #onVerdict(entry: Entry, verdict: 'stored' | 'chain broken'): void {

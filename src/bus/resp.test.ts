@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { bulk, command, ReplyScanner, type Reply } from './resp.ts';
+import { CommandBuffer } from './resp_writer.ts';
 
 const text = fc.string({ unit: 'binary', maxLength: 20 });
 const line = text.map((s) => s.replaceAll(/[\r\n]/g, ' '));
@@ -37,6 +38,20 @@ it('reads the same replies however the bytes are cut', () => {
 
 it('refuses what is no RESP2', () => {
   expect(() => new ReplyScanner().push(Buffer.from('HTTP/1.1 400\r\n'))).toThrow('no RESP2 reply');
+});
+
+it('writes what the plain encoder writes, whatever the texts', () => {
+  const head = Buffer.from('*2\r\n$1\r\nX\r\n');
+  const any = fc.oneof(fc.string({ unit: 'binary', maxLength: 120 }), fc.string({ unit: 'grapheme', maxLength: 1200 }), fc.constantFrom('', 'é'.repeat(60), 'x'.repeat(9999)));
+  fc.assert(fc.property(fc.array(any, { maxLength: 10 }), (texts) => {
+    const out = new CommandBuffer(16);
+    out.command('OTHER', 1);
+    out.clear();
+    for (const text of texts) out.commandWith(head, text);
+    out.command('Y', ...texts, 7);
+    const expected = texts.map((text) => head.toString() + bulk(text)).join('') + command('Y', ...texts, 7);
+    expect(out.bytes().toString('hex')).toBe(Buffer.from(expected).toString('hex'));
+  }));
 });
 
 it('writes lengths in bytes, not characters', () => {

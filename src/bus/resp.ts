@@ -166,8 +166,8 @@ export class RespLine {
     return this.#failure !== null;
   }
 
-  /** Writes commands; resolves with their `expected` replies. Rejects, and ends the connection, when they do not come in time. */
-  send(commands: string, expected: number): Promise<Reply[]> {
+  /** Writes commands (a Buffer must stay as it is until then); resolves with their `expected` replies. Rejects, and ends the connection, when they do not come in time. */
+  send(commands: string | Buffer, expected: number): Promise<Reply[]> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== null) return reject(this.#failure);
       const timer = setTimeout(() => this.destroy(new Error('Command timed out')), REPLY_TIMEOUT_MS);

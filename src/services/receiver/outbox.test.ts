@@ -29,13 +29,13 @@ describe('Outbox', () => {
     push(box, 10, 100);
     box.kick();
     expect(calls).toHaveLength(2);
-    push(box, 100, 900);
+    push(box, 100, 1900);
     box.kick();
     expect(calls).toHaveLength(2);
     calls[0]?.done();
     await turn();
-    expect(calls[2]?.batch.payloads).toHaveLength(500);
-    expect([...(calls[2]?.batch.lastSeqs ?? [])]).toEqual([['S', 599]]);
+    expect(calls[2]?.batch.payloads).toHaveLength(1000);
+    expect([...(calls[2]?.batch.lastSeqs ?? [])]).toEqual([['S', 1099]]);
   });
 
   it('keeps the order whatever the turns, and loses nothing it took', async () => {
@@ -57,7 +57,7 @@ describe('Outbox', () => {
       }
       const out = calls.flatMap((c) => c.batch.payloads);
       expect(out).toEqual(Array.from({ length: sent }, (_, i) => `p${i}`));
-      expect(Math.max(0, ...calls.map((c) => c.batch.payloads.length))).toBeLessThanOrEqual(500);
+      expect(Math.max(0, ...calls.map((c) => c.batch.payloads.length))).toBeLessThanOrEqual(1000);
     }), { numRuns: 30 });
   });
 
