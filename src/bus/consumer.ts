@@ -9,7 +9,7 @@ import { whenReady } from './connect.ts';
 import type { StreamEntry } from './entry_parser.ts';
 import { GroupReader } from './group_reader.ts';
 
-export type { StreamEntry } from './entry_parser.ts';
+export { StreamEntry } from './entry_parser.ts';
 
 export interface ConsumerOptions {
   /** For commands; must not be a blocking connection. */
@@ -32,7 +32,7 @@ export interface EntrySink {
   /** Resolves when more entries may come; while it waits nothing is read or claimed. */
   room(signal: AbortSignal): Promise<void>;
   /** Called for each entry as it arrives. */
-  entry(entry: StreamEntry): void;
+  readonly entry: (entry: StreamEntry) => void;
   /** Ids that are here and not acknowledged: a second look at what is pending must not bring them again. */
   held(): ReadonlySet<string>;
   /** null: all is well. */
@@ -59,6 +59,8 @@ const ACK_PAGE = 4_000;
 
 export class StreamConsumer {
   readonly #options: ConsumerOptions;
+  #acker: GroupReader | null = null;
+  #acking: Promise<number> = Promise.resolve(0);
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
@@ -93,11 +95,26 @@ export class StreamConsumer {
   }
 
   /** Acknowledges; returns how many were pending still. Rejects when Redis does not answer: repeat it. */
-  async ack(ids: readonly string[]): Promise<number> {
-    const { redis, stream, group } = this.#options;
+  ack(ids: readonly string[]): Promise<number> {
+    // One after the other: the connection carries one command at a time.
+    const done = this.#acking.then(() => this.#ackPages(ids));
+    this.#acking = done.catch(() => 0);
+    return done;
+  }
+
+  async #ackPages(ids: readonly string[]): Promise<number> {
+    const { url, stream, group, consumer } = this.#options;
     let acked = 0;
-    for (let at = 0; at < ids.length; at += ACK_PAGE) acked += await redis.xack(stream, group, ...ids.slice(at, at + ACK_PAGE));
+    for (let at = 0; at < ids.length; at += ACK_PAGE) {
+      if (this.#acker?.alive !== true) this.#acker = await GroupReader.connect(url, `${consumer}-ack`);
+      acked += await this.#acker.number(['XACK', stream, group, ...ids.slice(at, at + ACK_PAGE)]);
+    }
     return acked;
+  }
+
+  /** Ends the connection for acknowledgements. */
+  close(): void {
+    this.#acker?.destroy();
   }
 
   /** Sets the delivery counter of one pending entry (XCLAIM … RETRYCOUNT; allowed when Redis is full). */
@@ -137,7 +154,7 @@ export class StreamConsumer {
           await this.#claim(reader, sink, signal);
           nextClaim = clock.monotonicMs() + interval;
         }
-        await reader.read({ stream, group, consumer, count, blockMs, after: '>' }, (entry) => sink.entry(entry));
+        await reader.read({ stream, group, consumer, count, blockMs, after: '>' }, sink.entry);
         healthy();
       }
     } finally {

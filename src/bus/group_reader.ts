@@ -1,4 +1,4 @@
-// One socket for XREADGROUP and nothing else. A blocking read on the client library can hang for ever after a reset
+// One socket for one kind of traffic: XREADGROUP, or XACK of thousands of ids. A blocking read on the client library can hang for ever after a reset
 // (redis/ioredis#1888); here every request has an outer deadline that destroys the socket.
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -55,9 +55,9 @@ export class GroupReader {
     const reader = new GroupReader(socket);
     try {
       // Commands wait in the socket until it is connected; the deadline covers both.
-      if (password !== '') await reader.#ok(['AUTH', ...(username === '' ? [] : [decodeURIComponent(username)]), decodeURIComponent(password)]);
-      if (pathname.length > 1) await reader.#ok(['SELECT', pathname.slice(1)]);
-      await reader.#ok(['CLIENT', 'SETNAME', name]);
+      if (password !== '') await reader.number(['AUTH', ...(username === '' ? [] : [asBytes(username)]), asBytes(password)]);
+      if (pathname.length > 1) await reader.number(['SELECT', pathname.slice(1)]);
+      await reader.number(['CLIENT', 'SETNAME', name]);
       return reader;
     } catch (error) {
       reader.destroy();
@@ -81,6 +81,11 @@ export class GroupReader {
     return this.#send(['XREADGROUP', 'GROUP', group, consumer, 'COUNT', String(count), ...block, 'STREAMS', stream, after], onEntry, blockMs ?? 0);
   }
 
+  /** Sends a command whose answer is a number (1 stands for OK). Words must be ASCII. */
+  number(command: readonly string[]): Promise<number> {
+    return this.#send(command, () => undefined, 0);
+  }
+
   /** Ends the connection at once; a read in flight rejects. */
   destroy(reason: Error = new Error('Connection is closed')): void {
     this.#dead ??= reason;
@@ -89,17 +94,15 @@ export class GroupReader {
     waiting?.reject(this.#dead);
   }
 
-  async #ok(command: readonly string[]): Promise<void> {
-    await this.#send(command, () => undefined, 0);
-  }
-
   #send(command: readonly string[], onEntry: (entry: StreamEntry) => void, blockMs: number): Promise<number> {
     if (this.#dead !== null) return Promise.reject(this.#dead);
     if (this.#waiting !== null) return Promise.reject(new Error('one request at a time'));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.destroy(new Error('blocking read timed out')), blockMs + GRACE_MS);
       this.#waiting = { resolve, reject, onEntry, timer };
-      this.#socket.write(`*${command.length}\r\n${command.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join('')}`);
+      // One flat latin1 text: the client library spends 0.7 µs per id of an XACK.
+      const words = command.map((part) => `$${part.length}\r\n${part}\r\n`);
+      this.#socket.write(`*${command.length}\r\n${words.join('')}`, 'latin1');
     });
   }
 
@@ -107,7 +110,7 @@ export class GroupReader {
     const waiting = this.#take();
     if (waiting === null) throw new Error('a reply that nobody asked for');
     if (reply.kind === 'error') waiting.reject(new Error(reply.message));
-    else waiting.resolve(reply.kind === 'entries' ? reply.count : 0);
+    else waiting.resolve(reply.value);
   }
 
   #take(): Waiting | null {
@@ -117,3 +120,6 @@ export class GroupReader {
     return waiting;
   }
 }
+
+/** One character per byte of the UTF-8 form: what the socket writes as latin1. */
+const asBytes = (part: string): string => Buffer.from(decodeURIComponent(part)).toString('latin1');

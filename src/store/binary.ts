@@ -10,36 +10,40 @@ const TWO_32 = 4_294_967_296;
 const ZERO = 48;
 const MINUS = 45;
 
-/** Rows of one COPY … FROM STDIN (FORMAT binary), written field by field in column order. Grows as needed. */
+/**
+ * Rows of one COPY … FROM STDIN (FORMAT binary), written field by field in the order of its column list. Grows as needed.
+ * `buffer`, `at` and reserve() are for code that writes fields itself.
+ */
 export class CopyWriter {
-  #buffer: Buffer;
-  #at: number;
+  buffer: Buffer;
+  /** Where the next byte goes. */
+  at: number;
 
   constructor(capacity = 1 << 16) {
-    this.#buffer = Buffer.allocUnsafe(Math.max(capacity, 64));
-    this.#at = SIGNATURE.copy(this.#buffer);
+    this.buffer = Buffer.allocUnsafe(Math.max(capacity, 64));
+    this.at = SIGNATURE.copy(this.buffer);
   }
 
   /** Starts a row of `columns` fields. */
   row(columns: number): void {
-    this.#reserve(2);
+    this.reserve(2);
     this.#int16(columns);
   }
 
   null(): void {
-    this.#reserve(4);
+    this.reserve(4);
     this.#int32(-1);
   }
 
   int4(value: number): void {
-    this.#reserve(8);
+    this.reserve(8);
     this.#int32(4);
     this.#int32(value);
   }
 
   /** An integer up to 2^53 in size. */
   int8(value: number): void {
-    this.#reserve(12);
+    this.reserve(12);
     this.#int32(8);
     this.#int32(Math.floor(value / TWO_32));
     this.#int32(value);
@@ -52,9 +56,9 @@ export class CopyWriter {
 
   text(value: string): void {
     const { length } = value;
-    this.#reserve(4 + length * 3);
-    const buffer = this.#buffer;
-    const start = this.#at + 4;
+    this.reserve(4 + length * 3);
+    const { buffer } = this;
+    const start = this.at + 4;
     let at = start;
     for (let i = 0; i < length; i++) {
       const code = value.charCodeAt(i);
@@ -65,29 +69,46 @@ export class CopyWriter {
       buffer[at++] = code;
     }
     this.#int32(at - start);
-    this.#at = at;
+    this.at = at;
+  }
+
+  /** Text that is there as bytes. */
+  textBytes(source: Uint8Array, start: number, end: number): void {
+    this.reserve(4 + end - start);
+    this.#int32(end - start);
+    const { buffer } = this;
+    let { at } = this;
+    for (let i = start; i < end; i++) buffer[at++] = source[i] ?? 0;
+    this.at = at;
   }
 
   /** A numeric from plain decimal text (`-12.500`; contract type decimal), value and scale kept. */
   numeric(value: string): void {
     const { length } = value;
-    this.#reserve(20 + length);
-    const negative = value.charCodeAt(0) === MINUS;
-    const first = negative ? 1 : 0;
-    let point = value.indexOf('.');
-    if (point < 0) point = length;
-    const head = this.#at;
-    this.#at = head + 12;
-    const weight = this.#digits(value, first, point);
-    const count = (this.#at - head - 12) >> 1;
-    const end = this.#at;
-    this.#at = head;
-    this.#int32(end - head - 4);
+    if (length > this.#scratch.length) this.#scratch = new Uint8Array(length);
+    for (let i = 0; i < length; i++) this.#scratch[i] = value.charCodeAt(i);
+    const point = value.indexOf('.');
+    this.numericBytes(this.#scratch, 0, point < 0 ? length : point, length);
+  }
+
+  #scratch = new Uint8Array(64);
+
+  /** The same from bytes; `point` is where the decimal point is, `end` when there is none. */
+  numericBytes(source: Uint8Array, start: number, point: number, end: number): void {
+    this.reserve(20 + end - start);
+    const negative = source[start] === MINUS;
+    const head = this.at;
+    this.at = head + 12;
+    const weight = this.#digits(source, negative ? start + 1 : start, point, end);
+    const last = this.at;
+    const count = (last - head - 12) >> 1;
+    this.at = head;
+    this.#int32(last - head - 4);
     this.#int16(count);
     this.#int16(count === 0 ? 0 : weight);
     this.#int16(negative && count > 0 ? NUMERIC_NEGATIVE : 0);
-    this.#int16(point === length ? 0 : length - point - 1);
-    this.#at = end;
+    this.#int16(point === end ? 0 : end - point - 1);
+    this.at = last;
   }
 
   optionalText(value: string | undefined): void {
@@ -100,61 +121,73 @@ export class CopyWriter {
     else this.numeric(value);
   }
 
-  /** Ends the copy and returns its bytes; the writer must not be used any more. */
+  /** Appends rows that another writer encoded. */
+  append(source: Uint8Array, start: number, end: number): void {
+    this.reserve(end - start);
+    this.buffer.set(source.subarray(start, end), this.at);
+    this.at += end - start;
+  }
+
+  /** The bytes of the whole copy. More rows may follow only after another call made them part of it. */
   finish(): Buffer {
-    this.#reserve(2);
-    this.#int16(-1);
-    return this.#buffer.subarray(0, this.#at);
+    this.reserve(2);
+    this.buffer[this.at] = 0xff;
+    this.buffer[this.at + 1] = 0xff;
+    return this.buffer.subarray(0, this.at + 2);
+  }
+
+  /** Makes room for `bytes` more; `buffer` may be another one afterwards. */
+  reserve(bytes: number): void {
+    if (this.at + bytes <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.at + bytes));
+    this.buffer.copy(grown, 0, 0, this.at);
+    this.buffer = grown;
   }
 
   /** Base-10000 digits without leading and trailing zero groups; returns the weight of the first one. */
-  #digits(value: string, first: number, point: number): number {
-    let weight = Math.ceil((point - first) / 4) - 1;
+  #digits(source: Uint8Array, first: number, point: number, end: number): number {
+    const { buffer } = this;
+    let out = this.at;
+    let weight = ((point - first + 3) >> 2) - 1;
     let started = false;
-    let lastNonZero = this.#at;
+    let lastNonZero = out;
     let at = first;
     // The first group is short unless the integer part is a multiple of four digits long.
     let groupEnd = first + (point - first - weight * 4);
-    while (at < value.length) {
+    while (at < end) {
       if (at === point) {
         at++;
         groupEnd = at + 4;
       }
       let digit = 0;
-      for (; at < groupEnd; at++) digit = digit * 10 + (at < value.length ? value.charCodeAt(at) - ZERO : 0);
+      for (; at < groupEnd; at++) digit = digit * 10 + (at < end ? (source[at] ?? ZERO) - ZERO : 0);
       groupEnd = at + 4;
       if (digit === 0 && !started) {
         weight--;
         continue;
       }
       started = true;
-      this.#int16(digit);
-      if (digit !== 0) lastNonZero = this.#at;
+      buffer[out++] = digit >> 8;
+      buffer[out++] = digit;
+      if (digit !== 0) lastNonZero = out;
     }
-    this.#at = started ? lastNonZero : this.#at;
+    this.at = lastNonZero;
     return weight;
   }
 
   #int16(value: number): void {
-    const buffer = this.#buffer;
-    buffer[this.#at++] = value >> 8;
-    buffer[this.#at++] = value;
+    const { buffer } = this;
+    buffer[this.at++] = value >> 8;
+    buffer[this.at++] = value;
   }
 
   /** Writes the low 32 bits of an integer up to 2^53 in size, whatever its sign. */
   #int32(value: number): void {
     const low = value | 0;
-    const buffer = this.#buffer;
-    buffer[this.#at++] = low >> 24;
-    buffer[this.#at++] = low >> 16;
-    buffer[this.#at++] = low >> 8;
-    buffer[this.#at++] = low;
-  }
-
-  #reserve(bytes: number): void {
-    if (this.#at + bytes <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#at + bytes));
-    this.#buffer.copy(grown, 0, 0, this.#at);
-    this.#buffer = grown;
+    const { buffer } = this;
+    buffer[this.at++] = low >> 24;
+    buffer[this.at++] = low >> 16;
+    buffer[this.at++] = low >> 8;
+    buffer[this.at++] = low;
   }
 }

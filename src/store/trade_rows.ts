@@ -1,8 +1,14 @@
 // Single rows of public_trades: finding stored ones by key, comparing by value, and the INSERT … ON CONFLICT path.
+import type { Trade } from '../contracts/index.ts';
 import { dayOfMicros, dayStartMicros } from '../core/days.ts';
 import type { Client } from './connect.ts';
-import { lastSeq, type SeqRange, type TradeRow } from './trade_plan.ts';
+import type { SeqRange } from './trade_plan.ts';
 import { columnArrays, timestampOf, unnestInsert, type Cell, type ColumnTypes } from './unnest.ts';
+
+export interface TradeRow {
+  readonly instrumentId: number;
+  readonly message: Trade;
+}
 
 export interface StoredTrade {
   readonly range: SeqRange;
@@ -66,7 +72,7 @@ export function compareStored({ instrumentId, message }: TradeRow, stored: Store
   if (!sameDecimal(stored.amount, message.amount)) return differs('amount', stored.amount, message.amount);
   if (stored.side !== message.side) return differs('side', stored.side, message.side);
   if (stored.ts !== message.exchange_ts) return differs('exchange_ts', stored.ts, message.exchange_ts);
-  const last = lastSeq({ instrumentId, message });
+  const last = message.seq_last ?? message.seq ?? -1;
   if (stored.range[1] !== last) return differs('seq_last', stored.range[1], last);
   return null;
 }
@@ -102,12 +108,12 @@ function cell({ instrumentId, message }: TradeRow, column: string): Cell {
   }
 }
 
-/** INSERT … ON CONFLICT DO NOTHING; returns the rows that were not inserted because their key is there. Keys must differ. */
-export async function insertOneByOne<R extends TradeRow>(client: Client, rows: readonly R[]): Promise<R[]> {
+/** INSERT … ON CONFLICT DO NOTHING; returns the positions of rows that were not inserted as their key is there. Keys must differ. */
+export async function insertOneByOne(client: Client, rows: readonly TradeRow[]): Promise<number[]> {
   if (rows.length === 0) return [];
   const { rows: stored } = await client.query<{ instrument_id: number; seq: string | null; trade_id: string }>(
     INSERT, columnArrays(TYPES, rows, cell),
   );
   const done = new Set(stored.map((row) => `${row.instrument_id}:${row.seq ?? `t${row.trade_id}`}`));
-  return rows.filter(({ instrumentId, message }) => !done.has(`${instrumentId}:${message.seq ?? `t${message.trade_id}`}`));
+  return rows.flatMap(({ instrumentId, message }, n) => (done.has(`${instrumentId}:${message.seq ?? `t${message.trade_id}`}`) ? [] : [n]));
 }

@@ -5,8 +5,10 @@ import { freshDatabase, type FreshDatabase } from '../testing/servers.ts';
 import { createPool, transaction, type Pool } from './connect.ts';
 import { readCoverage } from './coverage.ts';
 import { ensureDayPartitions, loadPartitionDays } from './partitions.ts';
-import { planTrades, type TradeRow } from './trade_plan.ts';
-import { storeTrades, type TradeOutcome } from './trades.ts';
+import { planTrades } from './trade_plan.ts';
+import type { TradeRow } from './trade_rows.ts';
+import { TradeTable } from './trade_table.ts';
+import { storeTrades } from './trades.ts';
 
 let database: FreshDatabase;
 let pool: Pool;
@@ -43,8 +45,17 @@ function trade(seq: number | null, over: Partial<Trade> & { instrument?: number 
 
 const run = (from: number, to: number, over: Partial<Trade> = {}): TradeRow => trade(from, { seq_last: to, ...over });
 
-const store = (rows: readonly TradeRow[], careful = false): Promise<TradeOutcome<TradeRow>> =>
-  transaction(pool, (client) => storeTrades(client, planTrades(rows), { partitionDays: days, careful }));
+interface Outcome {
+  stored: number;
+  duplicates: number;
+  conflicts: { row: TradeRow | undefined; error: string }[];
+}
+
+async function store(rows: readonly TradeRow[], careful = false): Promise<Outcome> {
+  const plan = planTrades(TradeTable.of(rows));
+  const outcome = await transaction(pool, (client) => storeTrades(client, plan, { partitionDays: days, careful }));
+  return { ...outcome, conflicts: outcome.conflicts.map(({ row, error }) => ({ row: rows[row], error })) };
+}
 
 async function storedSeqs(): Promise<string[]> {
   const { rows } = await pool.query<{ k: string }>(
@@ -84,9 +95,8 @@ describe('storing trades', () => {
     }
     const { conflicts } = await store([trade(5, change)]);
     expect(conflicts[0]?.error).toMatch(new RegExp(`^${field}: stored .+, got .+instrument 1, seq 5`));
-    const inBatch = [trade(20), trade(20, { ...change, ...(field === 'seq_last' ? { seq_last: 22 } : {}) })];
-    if (field !== 'trade_id') inBatch.reverse().forEach((row) => Object.assign(row.message, { trade_id: 't' }));
-    expect((await store(inBatch)).conflicts.map((c) => c.row)).toEqual([inBatch[1]]);
+    const twice = [trade(20), trade(20, { ...change, ...(field === 'seq_last' ? { seq_last: 22 } : {}) })];
+    expect((await store(twice)).conflicts.map((c) => c.row)).toEqual([twice[1]]);
     expect(await storedSeqs()).toHaveLength(4);
     expect((await pool.query('SELECT price, amount, side FROM public_trades WHERE seq = 5')).rows).toEqual([{ price: '100.50', amount: '1', side: 'buy' }]);
     expect((await readCoverage(pool, 1, DAY)).slice(0, 2)).toEqual([[5, 5], [11, 12]]);

@@ -2,7 +2,7 @@
 import type { DlqErrorClass } from '../../bus/dlq.ts';
 import { parseStreamMessage, show, type StreamMessage } from '../../contracts/index.ts';
 import { toError } from '../../core/errors.ts';
-import { canonicalTicker, canonicalTrade } from './canonical.ts';
+import { canonicalTicker } from './canonical.ts';
 
 export interface Refusal {
   readonly error: string;
@@ -12,16 +12,12 @@ export interface Refusal {
 export type Decoded = { ok: true; message: StreamMessage } | ({ ok: false } & Refusal);
 
 /** Longest run of trades one aggregate may stand for: a wild seq_last would claim numbers as stored that never came. */
-const MAX_RUN = 1_000_000;
-/** `{"v":1,"type":"t` – the letter after it tells trade from ticker. */
-const TYPE_SECOND_LETTER = 16;
-
+export const MAX_RUN = 1_000_000;
 /** Checks an entry's payload against the contract and against what a schema cannot say. */
 export function decode(payload: string | null): Decoded {
   if (payload === null) return refused('schema', 'payload: the entry has no such field');
-  const canonical = payload[TYPE_SECOND_LETTER] === 'r' ? canonicalTrade(payload) : canonicalTicker(payload);
-  if (canonical !== null) return inRange(canonical);
-  return decodeByReference(payload);
+  const ticker = canonicalTicker(payload);
+  return ticker === null ? decodeByReference(payload) : inRange(ticker);
 }
 
 /** JSON.parse and the generated schema: what `decode` must always agree with. */

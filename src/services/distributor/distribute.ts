@@ -42,13 +42,13 @@ export async function distribute(ctx: ServiceContext, { pool, redis, streamRedis
       events.emit({ type: 'instrument.unknown', severity: 'warning', market_id: marketId, symbol, data });
     },
   });
+  const context = { instruments, sampler: new TickerSampler(config.tickerSampleMs), nowMicros };
   const writer: BatchWriter = new BatchWriter({
-    pool, instruments, metrics, log, random, nowMicros,
+    pool, context, metrics, log, random,
     partitionDays: () => keeper.tradeDays,
     refreshPartitions: () => keeper.refresh(),
     onOutage: (reason) => pump.outage(reason),
   });
-  const context = { instruments, sampler: new TickerSampler(config.tickerSampleMs), nowMicros };
   const pump = new Pump({
     redis: streamRedis, consumer, source, writer, context, events, metrics, health, log, clock, random, maxRows: config.batchMaxRows,
   });
@@ -61,5 +61,6 @@ export async function distribute(ctx: ServiceContext, { pool, redis, streamRedis
   running.catch((error: unknown) => ctx.fail(error));
   await consumer.run(pump, signal);
   await pump.finish(FINISH_MS, running);
+  consumer.close();
   await Promise.all([beside, events.close(EVENTS_MS)]);
 }

@@ -1,5 +1,4 @@
 // (market, symbol) → instrument_id, remembered. An instrument that no list has told of gets a stub row, once, and is reported.
-import type { StreamMessage } from '../../contracts/index.ts';
 import { findInstrumentIds, insertStubInstrument, loadInstrumentIds, type InstrumentKey } from '../../store/instruments.ts';
 import type { Client } from '../../store/connect.ts';
 
@@ -14,7 +13,10 @@ export interface InstrumentIdsOptions {
 
 export class InstrumentIds {
   readonly #options: InstrumentIdsOptions;
-  readonly #markets = new Map<string, Map<string, number>>();
+  /** By the text `<market_id>","symbol":"<symbol>`, as it stands in a payload: one look-up, and no key is made of parts. */
+  readonly #ids = new Map<string, number>();
+  /** The same by a hash of the text's bytes, with the bytes to be sure. */
+  readonly #byHash = new Map<number, Known[]>();
 
   constructor(options: InstrumentIdsOptions) {
     this.#options = options;
@@ -25,9 +27,17 @@ export class InstrumentIds {
     for (const { marketId, symbol, instrumentId } of await loadInstrumentIds(client)) this.#remember(marketId, symbol, instrumentId);
   }
 
-  /** The number, or undefined when it has to be resolved. */
-  get(message: StreamMessage): number | undefined {
-    return message.symbol === null ? undefined : this.#markets.get(message.market_id)?.get(message.symbol);
+  /** The number, or 0 when it has to be resolved. */
+  get(marketId: string, symbol: string): number {
+    return this.#ids.get(keyOf(marketId, symbol)) ?? 0;
+  }
+
+  /** The same for the key's bytes (ASCII) in a payload. */
+  byKey(source: Uint8Array, start: number, end: number): number {
+    const known = this.#byHash.get(hashOf(source, start, end));
+    if (known === undefined) return 0;
+    for (const { bytes, instrumentId } of known) if (equal(bytes, source, start, end)) return instrumentId;
+    return 0;
   }
 
   /** Finds or makes the rows of `keys`; afterwards get() knows them all. Rejects with the database's error. */
@@ -51,11 +61,32 @@ export class InstrumentIds {
   }
 
   #remember(marketId: string, symbol: string, instrumentId: number): void {
-    let market = this.#markets.get(marketId);
-    if (market === undefined) this.#markets.set(own(marketId), (market = new Map()));
-    market.set(own(symbol), instrumentId);
+    const bytes = Buffer.from(keyOf(marketId, symbol));
+    // From the bytes: a slice of a payload would keep the whole chunk it was read in alive.
+    this.#ids.set(bytes.toString(), instrumentId);
+    const hash = hashOf(bytes, 0, bytes.length);
+    const others = (this.#byHash.get(hash) ?? []).filter((other) => !equal(other.bytes, bytes, 0, bytes.length));
+    this.#byHash.set(hash, [...others, { bytes, instrumentId }]);
   }
 }
 
-/** A copy: a slice of a payload would keep the whole chunk it was read in alive. */
-const own = (text: string): string => Buffer.from(text).toString();
+interface Known {
+  readonly bytes: Uint8Array;
+  readonly instrumentId: number;
+}
+
+const HASHED = 16;
+const keyOf = (marketId: string, symbol: string): string => `${marketId}","symbol":"${symbol}`;
+
+/** Of the last bytes, in which symbols differ most. */
+function hashOf(source: Uint8Array, start: number, end: number): number {
+  let hash = end - start;
+  for (let i = Math.max(start, end - HASHED); i < end; i++) hash = (Math.imul(hash, 31) + (source[i] ?? 0)) | 0;
+  return hash;
+}
+
+function equal(known: Uint8Array, source: Uint8Array, start: number, end: number): boolean {
+  if (known.length !== end - start) return false;
+  for (let i = 0; i < known.length; i++) if (known[i] !== source[start + i]) return false;
+  return true;
+}

@@ -14,7 +14,7 @@ import type { Clock } from '../../core/clock.ts';
 import { toError } from '../../core/errors.ts';
 import type { Health } from '../../runtime/health.ts';
 import type { Logger } from '../../runtime/log.ts';
-import { Batch, letterOf, type BatchContext, type Prepared } from './batch.ts';
+import { Batch, batchOf, letterOf, type BatchContext, type Prepared } from './batch.ts';
 import type { DistributorMetrics } from './metrics.ts';
 import { Wake } from './wake.ts';
 import type { BatchWriter } from './writer.ts';
@@ -106,15 +106,16 @@ export class Pump implements EntrySink {
     signal.removeEventListener('abort', onAbort);
   }
 
-  entry(entry: StreamEntry): void {
-    // Not even decoded: that may be what kills.
+  readonly entry = (entry: StreamEntry): void => {
+    // A suspect is not even decoded: that may be what kills.
     if (entry.deliveries >= SUSPECT_AFTER) this.#suspects.push(entry);
     else this.#building.add(entry, this.#options.context);
-    if (this.#building.size <= 1 || this.#building.size >= this.#options.maxRows || this.#suspects.length > 0) this.#wake.notify();
-  }
+    const { size } = this.#building;
+    if (size <= 1 || size >= this.#options.maxRows || this.#suspects.length > 0) this.#wake.notify();
+  };
 
   held(): ReadonlySet<string> {
-    return new Set([...[...this.#inHand].flatMap(idsOf), ...this.#suspects.map((entry) => entry.id)]);
+    return new Set([...[...this.#inHand].flatMap((batch) => batch.ids()), ...this.#suspects.map((entry) => entry.id)]);
   }
 
   trouble(reason: Error | null): void {
@@ -184,15 +185,12 @@ export class Pump implements EntrySink {
     if (entry === undefined) return;
     await this.#wake.until(() => this.#writer === 'idle' && this.#ready === null);
     await this.#settling;
-    const batch = new Batch();
+    const givenUp = entry.deliveries >= GIVEN_UP;
+    if (!givenUp) await this.#persist(() => consumer.markDeliveries(entry.id, Math.max(ALONE, entry.deliveries)));
+    const batch = givenUp ? new Batch() : batchOf([entry], context);
+    const error = 'every process that tried this entry alone died';
+    if (givenUp) batch.letters.push(letterOf(entry, { error, errorClass: 'poison' }, clock.nowMicros()));
     this.#inHand.add(batch);
-    if (entry.deliveries >= GIVEN_UP) {
-      const error = 'every process that tried this entry alone died';
-      batch.letters.push(letterOf(entry, { error, errorClass: 'poison' }, clock.nowMicros()));
-    } else {
-      await this.#persist(() => consumer.markDeliveries(entry.id, Math.max(ALONE, entry.deliveries)));
-      batch.add(entry, context);
-    }
     await this.#makeReady(batch, entry);
     await this.#wake.until(() => !this.#inHand.has(batch));
     this.#suspects.shift();
@@ -238,9 +236,10 @@ export class Pump implements EntrySink {
       for (const letter of written ?? []) this.#report(letter);
     }
     const dead = new Set(letters.map((letter) => letter.sourceId));
-    const ids = dead.size === 0 ? idsOf(batch) : idsOf(batch).filter((id) => !dead.has(id));
+    const ids = dead.size === 0 ? batch.ids() : batch.ids().filter((id) => !dead.has(id));
     if (ids.length > 0) await this.#persist(() => consumer.ack(ids));
     this.#inHand.delete(batch);
+    batch.release();
     this.#wake.notify();
   }
 
@@ -270,8 +269,4 @@ export class Pump implements EntrySink {
     }
     return null;
   }
-}
-
-function idsOf(batch: Batch): string[] {
-  return [...batch.items.map((item) => item.entry.id), ...batch.ackOnly, ...batch.letters.map((letter) => letter.sourceId)];
 }

@@ -1,23 +1,22 @@
 // The error policy of writing: infrastructure waits, data is bisected to the bad row, the unknown is counted and then
 // isolated. Owns repetition and blame; knows nothing of streams except that a row has an entry.
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StreamEntry } from '../../bus/consumer.ts';
 import type { DeadLetter, DlqErrorClass } from '../../bus/dlq.ts';
 import { Backoff } from '../../core/backoff.ts';
 import { classify, toError, type ErrorClass } from '../../core/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { pingDatabase, sqlState, type Pool } from '../../store/connect.ts';
-import { letterOf, prepare, type Batch, type Item, type Prepared } from './batch.ts';
-import type { InstrumentIds } from './instruments.ts';
+import { batchOf, letterOf, prepare, type Batch, type BatchContext, type Prepared } from './batch.ts';
 import type { DistributorMetrics } from './metrics.ts';
 import { writeBatch, type WriteOutcome } from './write.ts';
 
 export interface WriterOptions {
   pool: Pool;
-  instruments: InstrumentIds;
+  context: BatchContext;
   metrics: DistributorMetrics;
   log: Pick<Logger, 'warn' | 'info'>;
   random: () => number;
-  nowMicros: () => number;
   /** Days that have a partition of their own. */
   partitionDays: () => ReadonlySet<number>;
   /** The database is away (or back: null): whoever feeds us must stop meanwhile. */
@@ -46,37 +45,41 @@ export class BatchWriter {
 
   /** Looks up the instruments that are missing and plans the rows. Rejects only when `signal` aborts. */
   async makeReady(batch: Batch, signal: AbortSignal): Promise<Prepared> {
-    const { instruments, pool } = this.#options;
+    const { context: { instruments }, pool } = this.#options;
     const { unresolved } = batch;
     if (unresolved.length > 0) {
       const keys = unresolved.map(({ message }) => ({ marketId: message.market_id, symbol: message.symbol ?? '' }));
       await this.#persist(() => instruments.resolve(pool, keys), signal);
-      for (const item of unresolved) item.instrumentId = instruments.get(item.message) ?? 0;
+      for (const { message, resolve } of unresolved) resolve(instruments.get(message.market_id, message.symbol ?? ''));
     }
-    return prepare(batch.items);
+    return prepare(batch);
   }
 
   /** Stores all of a batch that can be stored; returns dead letters for the rest. Rejects only when `signal` aborts. */
   async store(prepared: Prepared, signal: AbortSignal, careful = false): Promise<DeadLetter[]> {
-    if (prepared.items.length === 0) return [];
+    if (prepared.batch.rows === 0) return [];
     const outcome = await this.#attempt(prepared, careful, signal);
-    if (!('error' in outcome)) return this.#committed(outcome);
+    if (!('error' in outcome)) return this.#committed(prepared.batch, outcome);
     // Rows that are stored but not covered: the slower path compares them and repairs the coverage.
     if (sqlState(outcome.error) === UNIQUE_VIOLATION && !careful) return this.store(prepared, signal, true);
-    const [only, second] = prepared.items;
+    const entries = prepared.batch.entries();
+    const [only, second] = entries;
     if (only !== undefined && second === undefined) {
       if (outcome.errorClass === 'timeout') return this.store(prepared, signal, careful);
       return [this.#letter(only, outcome)];
     }
-    return this.#bisect(prepared.items, signal, careful);
+    return this.#bisect(entries, signal, careful);
   }
 
-  async #bisect(items: readonly Item[], signal: AbortSignal, careful: boolean): Promise<DeadLetter[]> {
-    this.#options.metrics.bisections.inc();
-    const middle = items.length >> 1;
-    const left = await this.store(prepare(items.slice(0, middle)), signal, careful);
-    const right = await this.store(prepare(items.slice(middle)), signal, careful);
-    return [...left, ...right];
+  async #bisect(entries: readonly StreamEntry[], signal: AbortSignal, careful: boolean): Promise<DeadLetter[]> {
+    const { metrics, context } = this.#options;
+    metrics.bisections.inc();
+    const letters: DeadLetter[] = [];
+    const middle = entries.length >> 1;
+    for (const half of [entries.slice(0, middle), entries.slice(middle)]) {
+      letters.push(...await this.store(prepare(batchOf(half, context)), signal, careful));
+    }
+    return letters;
   }
 
   /** One transaction, repeated while the reason lies with the infrastructure. */
@@ -127,19 +130,23 @@ export class BatchWriter {
     }
   }
 
-  #committed({ trades, ohlc, tickers, gaps }: WriteOutcome): DeadLetter[] {
-    const { metrics, nowMicros } = this.#options;
+  #committed(batch: Batch, { trades, ohlc, tickers, gaps }: WriteOutcome): DeadLetter[] {
+    const { metrics, context } = this.#options;
     for (const [table, rows] of Object.entries({ public_trades: trades.stored, ohlc, tickers, data_gaps: gaps })) {
       if (rows > 0) metrics.rows.inc({ table }, rows);
     }
     if (trades.duplicates > 0) metrics.duplicates.inc(trades.duplicates);
     if (trades.conflicts.length > 0) metrics.conflicts.inc(trades.conflicts.length);
-    return trades.conflicts.map(({ row, error }) => letterOf(row.entry, { error, errorClass: 'conflict' }, nowMicros()));
+    return trades.conflicts.flatMap(({ row, error }) => {
+      const entry = batch.tradeEntries[row];
+      return entry === undefined ? [] : [letterOf(entry, { error, errorClass: 'conflict' }, context.nowMicros())];
+    });
   }
 
-  #letter(item: Item, { error, errorClass }: Failed): DeadLetter {
+  #letter(entry: StreamEntry, { error, errorClass }: Failed): DeadLetter {
     const state = sqlState(error);
     const dlqClass: DlqErrorClass = errorClass === 'data' ? 'database' : 'poison';
-    return letterOf(item.entry, { error: `${error.message}${state === '' ? '' : ` (SQLSTATE ${state})`}`, errorClass: dlqClass }, this.#options.nowMicros());
+    const text = `${error.message}${state === '' ? '' : ` (SQLSTATE ${state})`}`;
+    return letterOf(entry, { error: text, errorClass: dlqClass }, this.#options.context.nowMicros());
   }
 }
