@@ -10,12 +10,13 @@ import type { Redis } from 'ioredis';
 import { feedWriterKey } from '../contracts/index.ts';
 import { Backoff } from '../core/backoff.ts';
 import { toError } from '../core/errors.ts';
-import { bulk, RespLine, type Reply } from './resp.ts';
-import { CommandBuffer } from './resp_writer.ts';
+import { PayloadBatch } from './payload_batch.ts';
+import { bulk, command, RespLine, type Reply } from './resp.ts';
 import { loadScript } from './script.ts';
 
 const guard = loadScript('publish_guard');
 
+/** A batch as plain values, for those who have the texts at hand. */
 export interface PublishBatch {
   /** Texts for the field `payload`; at most about 1000 of them and 1 MB, as the transaction blocks the server meanwhile. */
   payloads: readonly string[];
@@ -39,12 +40,13 @@ export interface PublisherOptions {
 interface Entry {
   /** Its place in the chain; 0 until it is sent. */
   number: number;
-  readonly batch: PublishBatch;
+  readonly batch: PublishBatch | PayloadBatch;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
 const MAX_IN_FLIGHT = 2;
+const MAX_SPARE = 4;
 const WRITER_TTL_S = 3_600;
 const RETRY = { baseMs: 20, maxMs: 1_000 };
 
@@ -54,8 +56,8 @@ export class Publisher {
   readonly #options: PublisherOptions;
   readonly #writerKey: string;
   readonly #xadd: Buffer;
-  /** Two calls in flight write in turns; a buffer is free again when its replies are here. */
-  readonly #buffers: CommandBuffer[] = [];
+  /** Batches whose buffers can be used again. */
+  readonly #spare: PayloadBatch[] = [];
   readonly #backoff: Backoff;
   readonly #stopped = new AbortController();
   /** Not stored yet, oldest first; the first #sent of them are in flight or have just failed. */
@@ -81,8 +83,13 @@ export class Publisher {
     return this.#queue.length;
   }
 
+  /** An empty batch to fill and hand to `publish`, which takes it back. */
+  batch(): PayloadBatch {
+    return this.#spare.pop() ?? new PayloadBatch(this.#xadd);
+  }
+
   /** Resolves when the batch is stored. Retried for ever; rejects only when the publisher is closed before. */
-  publish(batch: PublishBatch): Promise<void> {
+  publish(batch: PublishBatch | PayloadBatch): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#mode === 'closed') return reject(new Error('publisher is closed'));
       this.#queue.push({ number: 0, batch, resolve, reject });
@@ -117,14 +124,17 @@ export class Publisher {
   /** What became of the batch. Rejects when that is not known, or it was refused. */
   async #send(entry: Entry): Promise<'stored' | 'chain broken'> {
     const line = this.#line ?? (await this.#connect());
-    const buffer = this.#buffers.pop() ?? new CommandBuffer();
-    const replies = await line.send(this.#transaction(entry, buffer), entry.batch.payloads.length + (entry.batch.lastSeqs.size > 0 ? 6 : 5));
-    this.#buffers.push(buffer);
+    const packed = entry.batch instanceof PayloadBatch ? entry.batch : this.#pack(entry.batch);
+    const replies = await line.send(this.#transaction(entry.number, packed), packed.count + (packed.lastSeqs.size > 0 ? 6 : 5));
     const done = replies.at(-1);
-    if (done?.kind === 'array' && done.error === null) return 'stored';
     const verdict = replies[1];
+    const isStored = done?.kind === 'array' && done.error === null;
+    if (isStored || (done?.kind === 'null' && verdict?.kind === 'ok' && verdict.value === 2)) {
+      this.#release(packed);
+      return 'stored';
+    }
+    if (packed !== entry.batch) this.#release(packed);
     if (done?.kind === 'null' && verdict?.kind === 'ok') {
-      if (verdict.value === 2) return 'stored';
       if (verdict.value === 0) return 'chain broken';
     }
     // Executed with an error inside (the key is no stream): its number counts as stored, so it needs another.
@@ -142,16 +152,23 @@ export class Publisher {
     return line;
   }
 
-  #transaction({ number, batch }: Entry, out: CommandBuffer): Buffer {
-    out.clear();
-    out.command('WATCH', this.#writerKey);
-    out.command('EVAL', guard.text, 1, this.#writerKey, number, this.#beginChain ? 'first' : 'next');
-    out.command('MULTI');
-    for (const payload of batch.payloads) out.commandWith(this.#xadd, payload);
-    if (batch.lastSeqs.size > 0) out.command('HSET', this.#options.seqKey, ...[...batch.lastSeqs].flat());
-    out.command('SET', this.#writerKey, number, 'EX', WRITER_TTL_S);
-    out.command('EXEC');
-    return out.bytes();
+  #pack({ payloads, lastSeqs }: PublishBatch): PayloadBatch {
+    const packed = this.batch();
+    for (const payload of payloads) packed.add(payload);
+    for (const [symbol, seq] of lastSeqs) packed.reached(symbol, seq);
+    return packed;
+  }
+
+  #release(batch: PayloadBatch): void {
+    batch.clear();
+    if (this.#spare.length < MAX_SPARE) this.#spare.push(batch);
+  }
+
+  #transaction(number: number, batch: PayloadBatch): (string | Buffer)[] {
+    const chain = this.#beginChain ? 'first' : 'next';
+    const begin = command('WATCH', this.#writerKey) + command('EVAL', guard.text, 1, this.#writerKey, number, chain) + command('MULTI');
+    const seqs = batch.lastSeqs.size > 0 ? command('HSET', this.#options.seqKey, ...[...batch.lastSeqs].flat()) : '';
+    return [begin, batch.bytes(), seqs + command('SET', this.#writerKey, number, 'EX', WRITER_TTL_S) + command('EXEC')];
   }
 
   #onVerdict(entry: Entry, verdict: 'stored' | 'chain broken'): void {

@@ -150,7 +150,7 @@ export class RespLine {
     greetings.push(command('CLIENT', 'SETNAME', `${options.connectionName ?? 'resp'}-writer`));
     const timer = setTimeout(() => line.destroy(new Error('connect timed out')), CONNECT_TIMEOUT_MS);
     try {
-      const replies = await line.send(greetings.join(''), greetings.length);
+      const replies = await line.send(greetings, greetings.length);
       const refused = replies.find((reply) => reply.kind === 'error');
       if (refused !== undefined) throw new Error(refused.message);
       return line;
@@ -166,13 +166,18 @@ export class RespLine {
     return this.#failure !== null;
   }
 
-  /** Writes commands (a Buffer must stay as it is until then); resolves with their `expected` replies. Rejects, and ends the connection, when they do not come in time. */
-  send(commands: string | Buffer, expected: number): Promise<Reply[]> {
+  /**
+   * Writes parts of a pipeline (a Buffer must stay as it is until the reply); resolves with its `expected` replies.
+   * Rejects, and ends the connection, when they do not come in time.
+   */
+  send(parts: readonly (string | Buffer)[], expected: number): Promise<Reply[]> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== null) return reject(this.#failure);
       const timer = setTimeout(() => this.destroy(new Error('Command timed out')), REPLY_TIMEOUT_MS);
       this.#waiting.push({ replies: [], expected, resolve, reject, timer });
-      this.#socket.write(commands);
+      this.#socket.cork();
+      for (const part of parts) this.#socket.write(part);
+      this.#socket.uncork();
     });
   }
 

@@ -10,17 +10,24 @@ const ZERO = 48;
 const WIDEST = 3;
 /** `$`, the digits of a length, and two line ends. */
 const FRAMING = 20;
+const KEPT_BYTES = 1024 * 1024;
 
 export class CommandBuffer {
   #buffer: Buffer;
   #at = 0;
 
-  constructor(bytes = 64 * 1024) {
+  constructor(bytes = 16 * 1024) {
     this.#buffer = Buffer.allocUnsafeSlow(bytes);
   }
 
+  /** Begins anew. What an exceptional batch has grown to is given back. */
   clear(): void {
     this.#at = 0;
+    if (this.#buffer.length > KEPT_BYTES) this.#buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
+  }
+
+  get size(): number {
+    return this.#at;
   }
 
   /** What was written; valid until the next clear(). */

@@ -94,7 +94,7 @@ export class MarketReceiver {
       onChainLost: () => void loss.report(this.#status, this.#log),
     });
     this.#outbox = new Outbox({
-      publish: (batch) => this.#publisher.publish(batch),
+      publisher: this.#publisher,
       clock,
       limit: ctx.config.bufferMessages,
       onStored: (callMs, oldestMs, lastSeqs) => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { PayloadBatch } from '../../bus/payload_batch.ts';
 import type { PublishBatch } from '../../bus/publish.ts';
 import { TICKER_FIELDS } from '../../exchanges/exchange.ts';
 import { Outbox } from './outbox.ts';
@@ -10,8 +11,18 @@ const clock = { nowMicros: () => 0, monotonicMs: () => 0 };
 function outbox(limit: number): { box: Outbox; calls: { batch: PublishBatch; done: () => void }[]; rooms: () => number } {
   const calls: { batch: PublishBatch; done: () => void }[] = [];
   let rooms = 0;
-  const box = new Outbox({ clock, limit, publish: (batch) => new Promise((done) => calls.push({ batch, done })), onRoom: () => rooms++ });
+  const publisher = {
+    batch: () => new PayloadBatch(Buffer.from('*1\r\n')),
+    publish: (batch: PublishBatch | PayloadBatch) => new Promise<void>((done) => calls.push({ batch: plain(batch), done })),
+  };
+  const box = new Outbox({ clock, limit, publisher, onRoom: () => rooms++ });
   return { box, calls, rooms: () => rooms };
+}
+/** What is in a batch, read back from its bytes. */
+function plain(batch: PublishBatch | PayloadBatch): PublishBatch {
+  if (!(batch instanceof PayloadBatch)) return batch;
+  const lines = batch.bytes().toString().split('\r\n');
+  return { payloads: Array.from({ length: batch.count }, (_, i) => lines[3 * i + 2] ?? ''), lastSeqs: new Map(batch.lastSeqs) };
 }
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const push = (box: Outbox, from: number, to: number): boolean[] =>
@@ -67,7 +78,7 @@ describe('Outbox', () => {
     for (let i = 0; i < 2; i++) box.push(large, null, 0, 0);
     box.push('y'.repeat(1_500_000), null, 0, 0);
     box.kick();
-    expect(calls.map((c) => c.batch.payloads.length)).toEqual([1]);
+    expect(calls.map((c) => c.batch.payloads.length)).toEqual([1, 1]);
   });
 
   it('refuses when full until it is half empty, status excepted, and says so once', async () => {

@@ -1,10 +1,11 @@
 // The ordered buffer between the feed and Redis. A lone message goes out at once; while calls are in flight the next batch
 // builds up. What it once took is never dropped: when it is full it refuses, and the caller remembers what.
-import type { PublishBatch } from '../../bus/publish.ts';
+import type { PayloadBatch } from '../../bus/payload_batch.ts';
+import type { Publisher } from '../../bus/publish.ts';
 import type { Clock } from '../../core/clock.ts';
 
 export interface OutboxOptions {
-  publish: (batch: PublishBatch) => Promise<void>;
+  publisher: Pick<Publisher, 'batch' | 'publish'>;
   clock: Clock;
   /** Messages held at most. */
   limit: number;
@@ -14,29 +15,26 @@ export interface OutboxOptions {
   onRoom: () => void;
 }
 
-interface Item {
-  payload: string;
-  /** null: the message says nothing about a position. */
-  symbol: string | null;
-  position: number;
-  /** When it came over the socket, µs; 0 for what was made or held back here. */
-  receivedTs: number;
+/** A batch that is being filled, or waits until it is sent. */
+interface Waiting {
+  readonly batch: PayloadBatch;
+  /** When its first message that came straight from the socket was read, µs; 0: it has none. */
+  oldestTs: number;
 }
 
 /** A transaction blocks Redis for about 1.3 µs per payload. */
 const MAX_BATCH = 1_000;
-const MAX_BATCH_CHARS = 1_000_000;
+const MAX_BATCH_BYTES = 1_000_000;
 const MAX_IN_FLIGHT = 2;
 /** A second call overtakes nobody but costs a round trip: worth it for this many. */
 const SECOND_CALL_FROM = 64;
-const COMPACT_FROM = 8_192;
 
 export class Outbox {
   readonly #options: OutboxOptions;
-  #items: Item[] = [];
-  #head = 0;
+  /** Oldest first; the last one may be open. */
+  readonly #waiting: Waiting[] = [];
+  #length = 0;
   #inFlight = 0;
-  #inFlightMessages = 0;
   #full = false;
   #idle: (() => void)[] = [];
 
@@ -46,7 +44,7 @@ export class Outbox {
 
   /** Messages not stored yet, those in flight included. */
   get length(): number {
-    return this.#items.length - this.#head + this.#inFlightMessages;
+    return this.#length;
   }
 
   /** Full since the limit was reached, until it is half empty: nothing but status goes in meanwhile. */
@@ -56,37 +54,41 @@ export class Outbox {
 
   /** A quarter full: what can be had again later need not queue now. */
   get crowded(): boolean {
-    return this.length * 4 > this.#options.limit;
+    return this.#length * 4 > this.#options.limit;
   }
 
-  /** Takes a message, or returns false when full. `position`: up to where `symbol` is complete once this is stored. */
+  /**
+   * Takes a message, or returns false when full. `position`: up to where `symbol` is complete once this is stored.
+   * `receivedTs`: when it came over the socket, µs; 0 for what was made or held back here.
+   */
   push(payload: string, symbol: string | null, position: number, receivedTs: number): boolean {
-    if (this.#full || this.length >= this.#options.limit) {
+    if (this.#full || this.#length >= this.#options.limit) {
       this.#full = true;
       return false;
     }
-    this.#items.push({ payload, symbol, position, receivedTs });
+    this.#add(payload, symbol, position, receivedTs);
     return true;
   }
 
   /** Takes a message even when full: for the few that tell what happened to the feed. */
   pushStatus(payload: string, symbol: string | null, position: number): void {
-    this.#items.push({ payload, symbol, position, receivedTs: 0 });
+    this.#add(payload, symbol, position, 0);
   }
 
   /** Sends what may go now. Call it after every turn that pushed. */
   kick(): void {
     while (this.#inFlight < MAX_IN_FLIGHT) {
-      const waiting = this.#items.length - this.#head;
-      if (waiting === 0 || (this.#inFlight > 0 && waiting < SECOND_CALL_FROM)) return;
-      void this.#send(this.#take());
+      const [next] = this.#waiting;
+      if (next === undefined || (this.#inFlight > 0 && this.#waiting.length === 1 && next.batch.count < SECOND_CALL_FROM)) return;
+      this.#waiting.shift();
+      void this.#send(next);
     }
   }
 
   /** Resolves when everything is stored, or after `deadlineMs`; tells how much is left. */
   async drain(deadlineMs: number): Promise<number> {
     this.kick();
-    if (this.length > 0) {
+    if (this.#length > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, deadlineMs);
         this.#idle.push(() => {
@@ -95,48 +97,38 @@ export class Outbox {
         });
       });
     }
-    return this.length;
+    return this.#length;
   }
 
-  #take(): Item[] {
-    let end = this.#head;
-    let chars = 0;
-    while (end < this.#items.length && end - this.#head < MAX_BATCH) {
-      chars += this.#items[end]!.payload.length;
-      if (chars > MAX_BATCH_CHARS && end > this.#head) break;
-      end++;
+  #add(payload: string, symbol: string | null, position: number, receivedTs: number): void {
+    let last = this.#waiting.at(-1);
+    if (last === undefined || last.batch.count >= MAX_BATCH || last.batch.size + payload.length > MAX_BATCH_BYTES) {
+      last = { batch: this.#options.publisher.batch(), oldestTs: 0 };
+      this.#waiting.push(last);
     }
-    const batch = this.#items.slice(this.#head, end);
-    this.#head = end;
-    if (this.#head === this.#items.length) {
-      this.#items = [];
-      this.#head = 0;
-    } else if (this.#head >= COMPACT_FROM && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
-    return batch;
+    last.batch.add(payload);
+    if (symbol !== null) last.batch.reached(symbol, position);
+    if (last.oldestTs === 0) last.oldestTs = receivedTs;
+    this.#length++;
   }
 
-  async #send(items: readonly Item[]): Promise<void> {
-    const { clock, publish, onStored } = this.#options;
-    const lastSeqs = new Map<string, number>();
-    for (const { symbol, position } of items) if (symbol !== null) lastSeqs.set(symbol, position);
-    const oldest = items.find((item) => item.receivedTs > 0)?.receivedTs;
+  async #send({ batch, oldestTs }: Waiting): Promise<void> {
+    const { clock, publisher, onStored } = this.#options;
+    const { count } = batch;
+    const lastSeqs = new Map(batch.lastSeqs);
     const from = clock.monotonicMs();
     this.#inFlight++;
-    this.#inFlightMessages += items.length;
     // Only a closed publisher rejects: the process is ending, and the next one finds the gap by feed:seq.
-    const stored = await publish({ payloads: items.map((item) => item.payload), lastSeqs }).then(() => true, () => false);
+    const stored = await publisher.publish(batch).then(() => true, () => false);
     if (!stored) return;
-    onStored?.(clock.monotonicMs() - from, oldest === undefined ? null : (clock.nowMicros() - oldest) / 1000, lastSeqs);
+    onStored?.(clock.monotonicMs() - from, oldestTs === 0 ? null : (clock.nowMicros() - oldestTs) / 1000, lastSeqs);
+    this.#length -= count;
     this.#inFlight--;
-    this.#inFlightMessages -= items.length;
-    if (this.#full && this.length * 2 <= this.#options.limit) {
+    if (this.#full && this.#length * 2 <= this.#options.limit) {
       this.#full = false;
       this.#options.onRoom();
     }
     this.kick();
-    if (this.length === 0) for (const wake of this.#idle.splice(0)) wake();
+    if (this.#length === 0) for (const wake of this.#idle.splice(0)) wake();
   }
 }
