@@ -53,7 +53,10 @@ export function connectRedis(url: string, options: ConnectOptions): Redis {
   return redis;
 }
 
-/** Resolves when the connection can carry commands; at once when it can. Rejects when it was closed for good, or on abort. */
+/**
+ * Resolves when the connection can carry commands; at once when it can. Rejects when it was closed for good, or on
+ * abort.
+ */
 export async function whenReady(redis: Redis, signal?: AbortSignal): Promise<void> {
   if (redis.status === 'ready') return;
   await new Promise<void>((resolve, reject) => {

@@ -16,7 +16,8 @@ export async function emitEvent(redis: Redis, event: SystemEvent): Promise<void>
   await runScript(redis, script, [streamSystemEventsKey], [channelSystemEventsKey, JSON.stringify(event), KEPT]);
 }
 
-export type EventDraft = Pick<SystemEvent, 'type' | 'severity' | 'data'> & Partial<Pick<SystemEvent, 'market_id' | 'symbol'>>;
+export type EventDraft = Pick<SystemEvent, 'type' | 'severity' | 'data'> &
+  Partial<Pick<SystemEvent, 'market_id' | 'symbol'>>;
 
 export interface EventSinkOptions {
   /** Begins every event id: unique to this process. */
@@ -30,8 +31,8 @@ const QUEUE_LIMIT = 10_000;
 const SENDING_LIMIT = 64;
 
 /**
- * Events in order, without ever holding up or failing the data path: they queue while Redis is away. Beyond ten thousand
- * the oldest are dropped with a log line.
+ * Events in order, without ever holding up or failing the data path: they queue while Redis is away. Beyond ten
+ * thousand the oldest are dropped with a log line.
  */
 export class EventSink {
   readonly #redis: Redis;
@@ -84,7 +85,8 @@ export class EventSink {
         await sleep(this.#backoff.next(), undefined, { signal }).catch(() => undefined);
       }
     }
-    if (this.#dropped > 0) this.#options.log.warn({ dropped: this.#dropped }, 'events were dropped while redis was away');
+    if (this.#dropped > 0)
+      this.#options.log.warn({ dropped: this.#dropped }, 'events were dropped while redis was away');
     this.#dropped = 0;
   }
 }

@@ -5,5 +5,7 @@ import { feedSeqKey } from '../contracts/index.ts';
 /** symbol → last seq up to which everything is published or reported as a gap. */
 export async function readFeedSeqs(redis: Redis, marketId: string): Promise<Map<string, number>> {
   const entries = Object.entries(await redis.hgetall(feedSeqKey(marketId)));
-  return new Map(entries.map(([symbol, seq]) => [symbol, Number(seq)] as const).filter(([, seq]) => Number.isSafeInteger(seq)));
+  return new Map(
+    entries.map(([symbol, seq]) => [symbol, Number(seq)] as const).filter(([, seq]) => Number.isSafeInteger(seq)),
+  );
 }

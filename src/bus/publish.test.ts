@@ -17,23 +17,43 @@ afterEach(async () => {
 async function server(options: RedisOptions = {}): Promise<{ server: LocalRedis; admin: Redis }> {
   const local = await ownRedis(options);
   const admin = connectRedis(local.url, { name: 'admin', log });
-  closers.push(() => local.remove(), () => admin.disconnect());
+  closers.push(
+    () => local.remove(),
+    () => admin.disconnect(),
+  );
   return { server: local, admin };
 }
 
-function publisherTo(url: string, hooks: { onFailure?: (error: Error) => void; onChainLost?: () => void } = {}): Publisher {
+function publisherTo(
+  url: string,
+  hooks: { onFailure?: (error: Error) => void; onChainLost?: () => void } = {},
+): Publisher {
   const redis = connectRedis(url, { name: 'test', log });
-  const publisher = new Publisher(redis, { streamKey: streamMarketDataKey, seqKey: feedSeqKey('m'), writer: `w${Math.random()}`, random: Math.random, ...hooks });
-  closers.push(() => redis.disconnect(), () => publisher.close());
+  const publisher = new Publisher(redis, {
+    streamKey: streamMarketDataKey,
+    seqKey: feedSeqKey('m'),
+    writer: `w${Math.random()}`,
+    random: Math.random,
+    ...hooks,
+  });
+  closers.push(
+    () => redis.disconnect(),
+    () => publisher.close(),
+  );
   return publisher;
 }
 
-const range = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `{"n":${from + i},"é":"ü"}`);
-const batch = (from: number, to: number): PublishBatch => ({ payloads: range(from, to), lastSeqs: new Map([['SYM', to - 1]]) });
-const stored = async (admin: Redis): Promise<string[]> => (await admin.xrange(streamMarketDataKey, '-', '+')).map(([, fields]) => {
-  expect([fields.length, fields[0]]).toEqual([2, 'payload']);
-  return fields[1]!;
+const range = (from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, i) => `{"n":${from + i},"é":"ü"}`);
+const batch = (from: number, to: number): PublishBatch => ({
+  payloads: range(from, to),
+  lastSeqs: new Map([['SYM', to - 1]]),
 });
+const stored = async (admin: Redis): Promise<string[]> =>
+  (await admin.xrange(streamMarketDataKey, '-', '+')).map(([, fields]) => {
+    expect([fields.length, fields[0]]).toEqual([2, 'payload']);
+    return fields[1]!;
+  });
 
 /** A proxy that can cut its connections once the server has answered `bytes` more, before the client hears of it. */
 async function proxyTo(url: string): Promise<{ url: string; cutAtNextAnswer: () => void; cuts: () => number }> {
@@ -45,10 +65,12 @@ async function proxyTo(url: string): Promise<{ url: string; cutAtNextAnswer: () 
     const upstream = connect(Number(target.port), target.hostname);
     for (const socket of [client, upstream]) {
       open.add(socket);
-      socket.on('error', () => undefined).on('close', () => {
-        client.destroy();
-        upstream.destroy();
-      });
+      socket
+        .on('error', () => undefined)
+        .on('close', () => {
+          client.destroy();
+          upstream.destroy();
+        });
     }
     client.pipe(upstream);
     upstream.on('data', (data) => {
@@ -64,12 +86,19 @@ async function proxyTo(url: string): Promise<{ url: string; cutAtNextAnswer: () 
     for (const socket of open) socket.destroy();
     proxy.close();
   });
-  return { url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`, cutAtNextAnswer: () => (armed = true), cuts: () => cuts };
+  return {
+    url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    cutAtNextAnswer: () => (armed = true),
+    cuts: () => cuts,
+  };
 }
 
 describe.skipIf(!redisServerInstalled())('Publisher', () => {
   it('stores batches in order and notes how far each symbol has got', async () => {
-    const { server: { url }, admin } = await server();
+    const {
+      server: { url },
+      admin,
+    } = await server();
     const publisher = publisherTo(url);
     await Promise.all(Array.from({ length: 40 }, (_, i) => publisher.publish(batch(i * 100, i * 100 + 100))));
     expect(await stored(admin)).toEqual(range(0, 4000));
@@ -118,7 +147,11 @@ describe.skipIf(!redisServerInstalled())('Publisher', () => {
       for (let i = 0; ; i++) await admin.set(`filler${i}`, 'x'.repeat(50_000));
     };
     await expect(fill()).rejects.toThrow('OOM');
-    const later = Promise.all([publisher.publish(batch(10, 20)), publisher.publish(batch(20, 30)), publisher.publish(batch(30, 40))]);
+    const later = Promise.all([
+      publisher.publish(batch(10, 20)),
+      publisher.publish(batch(20, 30)),
+      publisher.publish(batch(30, 40)),
+    ]);
     expect(await first.promise).toContain('OOM');
     expect(await stored(admin)).toEqual(range(0, 10));
     const keys = await admin.keys('filler*');

@@ -7,7 +7,11 @@ import type { Logger } from '../runtime/log.ts';
  * Listens on channels over `redis`, a connection that does nothing else (made with blocking: true); ioredis subscribes
  * again after every reconnect. A handler that throws is logged and the next message still comes.
  */
-export function listen(redis: Redis, handlers: ReadonlyMap<string, (text: string) => void>, log: Pick<Logger, 'warn'>): void {
+export function listen(
+  redis: Redis,
+  handlers: ReadonlyMap<string, (text: string) => void>,
+  log: Pick<Logger, 'warn'>,
+): void {
   redis.on('message', (channel: string, text: string) => {
     try {
       handlers.get(channel)?.(text);

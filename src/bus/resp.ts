@@ -1,6 +1,6 @@
-// The Redis wire protocol for one purpose: large pipelines whose replies only matter when they are errors. A general client
-// makes a promise and several objects per command; here a batch is one string out and one scan over the replies, at about
-// a tenth of the cost. https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2)
+// The Redis wire protocol for one purpose: large pipelines whose replies only matter when they are errors. A general
+// client makes a promise and several objects per command; here a batch is one string out and one scan over the replies,
+// at about a tenth of the cost. https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2)
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Redis } from 'ioredis';
@@ -62,7 +62,8 @@ export class ReplyScanner {
     if (end < 0) return null;
     const line = this.#at + 1;
     this.#at = end + 1;
-    if (type === PLUS) return data[line] === 81 ? QUEUED : { kind: 'ok', value: data.toString('latin1', line, end - 1) };
+    if (type === PLUS)
+      return data[line] === 81 ? QUEUED : { kind: 'ok', value: data.toString('latin1', line, end - 1) };
     if (type === MINUS) return { kind: 'error', message: data.toString('utf8', line, end - 1) };
     const number = this.#integer(line, end);
     if (type === COLON) return { kind: 'ok', value: number };
@@ -74,7 +75,8 @@ export class ReplyScanner {
   #integer(from: number, end: number): number {
     let value = 0;
     const negative = this.#data[from] === MINUS;
-    for (let i = negative ? from + 1 : from; i < end && this.#data[i] !== CR; i++) value = value * 10 + this.#data[i]! - 48;
+    for (let i = negative ? from + 1 : from; i < end && this.#data[i] !== CR; i++)
+      value = value * 10 + this.#data[i]! - 48;
     return negative ? -value : value;
   }
 
@@ -139,13 +141,19 @@ export class RespLine {
   /** Connects to where `redis` is configured to, with its credentials, database and name. */
   static async open(redis: Redis): Promise<RespLine> {
     const { options } = redis;
-    const address = options.path === undefined ? { host: options.host ?? '127.0.0.1', port: options.port ?? 6379 } : { path: options.path };
+    const address =
+      options.path === undefined
+        ? { host: options.host ?? '127.0.0.1', port: options.port ?? 6379 }
+        : { path: options.path };
     const socket = options.tls === undefined ? connect(address) : connectTls({ ...address, ...options.tls });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 10_000);
     const line = new RespLine(socket);
     const greetings: string[] = [];
-    if (options.password) greetings.push(options.username ? command('AUTH', options.username, options.password) : command('AUTH', options.password));
+    if (options.password)
+      greetings.push(
+        options.username ? command('AUTH', options.username, options.password) : command('AUTH', options.password),
+      );
     if (options.db !== undefined && options.db !== 0) greetings.push(command('SELECT', options.db));
     greetings.push(command('CLIENT', 'SETNAME', `${options.connectionName ?? 'resp'}-writer`));
     const timer = setTimeout(() => line.destroy(new Error('connect timed out')), CONNECT_TIMEOUT_MS);

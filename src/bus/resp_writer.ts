@@ -1,5 +1,5 @@
-// Builds the bytes of a pipeline in one buffer that is used again. Concatenating strings and measuring each costs twice as
-// much as writing them where they belong and measuring on the way.
+// Builds the bytes of a pipeline in one buffer that is used again. Concatenating strings and measuring each costs twice
+// as much as writing them where they belong and measuring on the way.
 import { bulk } from './resp.ts';
 
 const CR = 13;

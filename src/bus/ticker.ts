@@ -8,7 +8,10 @@ export type HashFields = ReadonlyMap<string, string | null>;
 
 const MAX_PER_PIPELINE = 500;
 
-/** Writes hashes of one market, one pipeline at a time. What Redis refuses is kept, merged with what comes, and tried again. */
+/**
+ * Writes hashes of one market, one pipeline at a time. What Redis refuses is kept, merged with what comes, and tried
+ * again.
+ */
 export class TickerHashes {
   readonly #redis: Redis;
   readonly #marketId: string;
@@ -30,7 +33,9 @@ export class TickerHashes {
     return this.#dirty.size;
   }
 
-  /** Writes what is waiting, unless the connection is down; waits for a write that is under way instead. Never throws. */
+  /**
+   * Writes what is waiting, unless the connection is down; waits for a write that is under way instead. Never throws.
+   */
   flush(): Promise<void> {
     if (this.#dirty.size === 0 || this.#redis.status !== 'ready') return Promise.resolve();
     this.#writing ??= this.#writeSome().finally(() => {

@@ -6,11 +6,16 @@ import { loadScript, runScript } from './script.ts';
 const seedScript = loadScript('seed_wanted');
 
 /**
- * Applies the configuration's changes and returns the wanted members. Cheap and repeatable: also how the set is re-read.
- * Two processes with different configurations for one market would undo each other's members.
+ * Applies the configuration's changes and returns the wanted members. Cheap and repeatable: also how the set is
+ * re-read. Two processes with different configurations for one market would undo each other's members.
  */
 export async function syncWanted(redis: Redis, marketId: string, config: readonly string[]): Promise<string[]> {
-  return (await runScript(redis, seedScript, [subscriptionsKey(marketId), subscriptionsConfigKey(marketId)], config)) as string[];
+  return (await runScript(
+    redis,
+    seedScript,
+    [subscriptionsKey(marketId), subscriptionsConfigKey(marketId)],
+    config,
+  )) as string[];
 }
 
 /** Adds members; returns how many were new. */
@@ -23,7 +28,11 @@ export async function removeWanted(redis: Redis, marketId: string, members: read
 }
 
 /** Which of `symbols` the venue does not list. Empty while nobody has written the list yet. */
-export async function unlistedSymbols(redis: Redis, marketId: string, symbols: readonly string[]): Promise<Set<string>> {
+export async function unlistedSymbols(
+  redis: Redis,
+  marketId: string,
+  symbols: readonly string[],
+): Promise<Set<string>> {
   const key = symbolsKey(marketId);
   if ((await redis.exists(key)) === 0) return new Set();
   const known = await redis.smismember(key, ...symbols);

@@ -3,9 +3,15 @@ import { CandleBook } from './candles.ts';
 
 const M = 60_000_000;
 const candle = (openTs: number, close: string, closed = false, receivedTs = 1): string =>
-  `{"v":1,"type":"ohlc","symbol":"X","received_ts":${receivedTs},"resolution":"1m","open_ts":${openTs},"close":"${close}","closed":${closed},"source":"stream"}`;
+  `{"v":1,"type":"ohlc","symbol":"X","received_ts":${receivedTs},"resolution":"1m","open_ts":${openTs},` +
+  `"close":"${close}","closed":${closed},"source":"stream"}`;
 
-function book(closes: boolean): { out: [string, boolean][]; put: (openTs: number, close: string, nowMs: number, options?: { closed?: boolean; hold?: boolean }) => void; flush: (nowMs: number) => void; forget: () => void } {
+function book(closes: boolean): {
+  out: [string, boolean][];
+  put: (openTs: number, close: string, nowMs: number, options?: { closed?: boolean; hold?: boolean }) => void;
+  flush: (nowMs: number) => void;
+  forget: () => void;
+} {
   const candles = new CandleBook({ closes, intervalMs: 1000 });
   const out: [string, boolean][] = [];
   const push = (payload: string, closed: boolean): void => {
@@ -39,7 +45,10 @@ describe('CandleBook', () => {
     expect(out).toEqual([['1:1', false]]);
     flush(1000);
     flush(3000);
-    expect(out).toEqual([['1:1', false], ['1:3', false]]);
+    expect(out).toEqual([
+      ['1:1', false],
+      ['1:3', false],
+    ]);
   });
 
   it('always sends a closed candle, and nothing provisional after it', () => {
@@ -48,7 +57,10 @@ describe('CandleBook', () => {
     put(M, '2', 10, { closed: true, hold: true });
     put(M, '3', 20);
     flush(5000);
-    expect(out).toEqual([['1:1', false], ['1:2', true]]);
+    expect(out).toEqual([
+      ['1:1', false],
+      ['1:2', true],
+    ]);
   });
 
   it('closes a candle when a newer one comes, where the venue does not say so', () => {
@@ -56,7 +68,11 @@ describe('CandleBook', () => {
     put(M, '1', 0);
     put(M, '2', 10);
     put(2 * M, '3', 20);
-    expect(out).toEqual([['1:1', false], ['1:2', true], ['2:3', false]]);
+    expect(out).toEqual([
+      ['1:1', false],
+      ['1:2', true],
+      ['2:3', false],
+    ]);
   });
 
   it('sends a late correction of the candle before once, as closed', () => {
@@ -66,7 +82,10 @@ describe('CandleBook', () => {
     put(M, '1', 30);
     put(M, '9', 40);
     put(M, '9', 50);
-    expect(out.slice(2)).toEqual([['2:3', false], ['1:9', true]]);
+    expect(out.slice(2)).toEqual([
+      ['2:3', false],
+      ['1:9', true],
+    ]);
   });
 
   it('does not lose the last provisional state when the next candle begins', () => {
@@ -74,7 +93,11 @@ describe('CandleBook', () => {
     put(M, '1', 0);
     put(M, '2', 10);
     put(2 * M, '3', 20);
-    expect(out).toEqual([['1:1', false], ['1:2', false], ['2:3', false]]);
+    expect(out).toEqual([
+      ['1:1', false],
+      ['1:2', false],
+      ['2:3', false],
+    ]);
   });
 
   it('holds provisional states back while asked to, and forgets what is unsubscribed', () => {

@@ -1,5 +1,6 @@
-// Candles of a live feed: identical repeats are dropped, provisional states conflated, and, for venues that send no closed
-// flag, a candle is closed when a newer one of its series arrives. Pure: payload texts in and out, time handed in.
+// Candles of a live feed: identical repeats are dropped, provisional states conflated, and, for venues that send no
+// closed flag, a candle is closed when a newer one of its series arrives. Pure: payload texts in and out, time handed
+// in.
 
 export interface CandleBookOptions {
   /** The venue never says that a candle is closed. */
@@ -37,13 +38,31 @@ export class CandleBook {
   }
 
   /** Takes one state of a candle. `hold`: nothing provisional goes out now, the latest waits for `flush`. */
-  update(symbol: string, resolution: string, openTs: number, closed: boolean, payload: string, nowMs: number, hold: boolean, out: CandleOut): void {
+  update(
+    symbol: string,
+    resolution: string,
+    openTs: number,
+    closed: boolean,
+    payload: string,
+    nowMs: number,
+    hold: boolean,
+    out: CandleOut,
+  ): void {
     const key = `${symbol} ${resolution}`;
     const body = bodyOf(payload);
     const series = this.#series.get(key);
     if (series === undefined || openTs > series.openTs) {
       if (series !== undefined) this.#leave(series, out);
-      const next = { symbol, openTs, closed, payload, body, sentMs: -Infinity, dirty: false, closedBody: series?.closedBody ?? '' };
+      const next = {
+        symbol,
+        openTs,
+        closed,
+        payload,
+        body,
+        sentMs: -Infinity,
+        dirty: false,
+        closedBody: series?.closedBody ?? '',
+      };
       this.#series.set(key, next);
       this.#send(next, nowMs, hold, out);
     } else if (openTs < series.openTs) {

@@ -39,7 +39,10 @@ describe('SymbolSequence', () => {
     const seq = new SymbolSequence(100);
     seq.accept(110, 110, 0);
     seq.accept(105, 105, 900);
-    expect(plain(seq.expire(1000, WINDOW))).toEqual([[101, 104], [106, 109]]);
+    expect(plain(seq.expire(1000, WINDOW))).toEqual([
+      [101, 104],
+      [106, 109],
+    ]);
   });
 
   it('counts aggregates by their whole run, also partly known ones', () => {
@@ -82,53 +85,66 @@ describe('SymbolSequence', () => {
   });
 
   /** Trades 1..n in order, some dropped, some doubled, each delayed by up to `window`, with time going on. */
-  const arrivals = fc.array(fc.record({ drop: fc.boolean(), twice: fc.boolean(), delay: fc.nat(30), run: fc.integer({ min: 1, max: 4 }) }), { minLength: 1, maxLength: 80 });
+  const arrivals = fc.array(
+    fc.record({ drop: fc.boolean(), twice: fc.boolean(), delay: fc.nat(30), run: fc.integer({ min: 1, max: 4 }) }),
+    { minLength: 1, maxLength: 80 },
+  );
 
-  it('loses nothing: everything up to the position has come or was declared, and never both when it came in time', () => {
-    fc.assert(fc.property(arrivals, fc.integer({ min: 31, max: 60 }), (steps, window) => {
-      let next = 1;
-      const sent = steps.flatMap((step, at) => {
-        const trade = { from: next, to: next + step.run - 1, at: at + step.delay };
-        next = trade.to + 1;
-        return step.drop ? [] : step.twice ? [trade, { ...trade, at: trade.at + 3 }] : [trade];
-      });
-      sent.sort((a, b) => a.at - b.at);
-      const seq = new SymbolSequence(0);
-      const come = new Set<number>();
-      const declared = new Set<number>();
-      for (const { from, to, at } of sent) {
-        for (const gap of seq.expire(at, window)) for (let n = gap.from; n <= gap.to; n++) declared.add(n);
-        const isNew = Array.from({ length: to - from + 1 }, (_, i) => from + i).some((n) => !come.has(n) && !declared.has(n));
-        expect(seq.accept(from, to, at)).toBe(isNew ? 'new' : 'duplicate');
-        for (let n = from; n <= to; n++) come.add(n);
-        for (let n = 1; n <= (seq.position ?? 0); n++) expect(come.has(n) || declared.has(n)).toBe(true);
-        expect(come.has((seq.position ?? 0) + 1)).toBe(false);
-      }
-      for (const gap of seq.expire(1e9, window)) for (let n = gap.from; n <= gap.to; n++) declared.add(n);
-      expect(seq.position).toBe(Math.max(0, ...come));
-      // No trade was later than the window, so nothing that came may have been declared missing.
-      expect([...declared].filter((n) => come.has(n))).toEqual([]);
-    }));
+  it('loses nothing: what the position covers has come or was declared, and never both when it came in time', () => {
+    fc.assert(
+      fc.property(arrivals, fc.integer({ min: 31, max: 60 }), (steps, window) => {
+        let next = 1;
+        const sent = steps.flatMap((step, at) => {
+          const trade = { from: next, to: next + step.run - 1, at: at + step.delay };
+          next = trade.to + 1;
+          return step.drop ? [] : step.twice ? [trade, { ...trade, at: trade.at + 3 }] : [trade];
+        });
+        sent.sort((a, b) => a.at - b.at);
+        const seq = new SymbolSequence(0);
+        const come = new Set<number>();
+        const declared = new Set<number>();
+        for (const { from, to, at } of sent) {
+          for (const gap of seq.expire(at, window)) for (let n = gap.from; n <= gap.to; n++) declared.add(n);
+          const isNew = Array.from({ length: to - from + 1 }, (_, i) => from + i).some(
+            (n) => !come.has(n) && !declared.has(n),
+          );
+          expect(seq.accept(from, to, at)).toBe(isNew ? 'new' : 'duplicate');
+          for (let n = from; n <= to; n++) come.add(n);
+          for (let n = 1; n <= (seq.position ?? 0); n++) expect(come.has(n) || declared.has(n)).toBe(true);
+          expect(come.has((seq.position ?? 0) + 1)).toBe(false);
+        }
+        for (const gap of seq.expire(1e9, window)) for (let n = gap.from; n <= gap.to; n++) declared.add(n);
+        expect(seq.position).toBe(Math.max(0, ...come));
+        // No trade was later than the window, so nothing that came may have been declared missing.
+        expect([...declared].filter((n) => come.has(n))).toEqual([]);
+      }),
+    );
   });
 });
 
 describe('RangeSet', () => {
   it('holds exactly what was added while it has room', () => {
-    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(200), fc.nat(5)), { maxLength: 60 }), (adds) => {
-      const set = new RangeSet(1000);
-      const model = new Set<number>();
-      for (const [from, more] of adds) {
-        set.add(from, from + more);
-        for (let n = from; n <= from + more; n++) model.add(n);
-      }
-      const told = set.ranges.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, i) => from + i));
-      expect(told).toEqual([...model].sort((a, b) => a - b));
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(200), fc.nat(5)), { maxLength: 60 }), (adds) => {
+        const set = new RangeSet(1000);
+        const model = new Set<number>();
+        for (const [from, more] of adds) {
+          set.add(from, from + more);
+          for (let n = from; n <= from + more; n++) model.add(n);
+        }
+        const told = set.ranges.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, i) => from + i));
+        expect(told).toEqual([...model].sort((a, b) => a - b));
+      }),
+    );
   });
 
   it('stays bounded by joining neighbours, never by forgetting', () => {
     const set = new RangeSet(3);
     for (const n of [1, 10, 12, 30, 50]) set.add(n, n);
-    expect(set.ranges).toEqual([{ from: 1, to: 12 }, { from: 30, to: 30 }, { from: 50, to: 50 }]);
+    expect(set.ranges).toEqual([
+      { from: 1, to: 12 },
+      { from: 30, to: 30 },
+      { from: 50, to: 50 },
+    ]);
   });
 });

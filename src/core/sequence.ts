@@ -1,7 +1,8 @@
 // What has come of one symbol's trade counter, and what is missing. Pure: time is handed in.
 //
-// Trades may come twice, late and in runs (aggregates cover from..to). A hole stays pending for a reordering window, then
-// becomes a gap. `position` is the promise that a restart builds on: everything up to it has come or was declared a gap.
+// Trades may come twice, late and in runs (aggregates cover from..to). A hole stays pending for a reordering window,
+// then becomes a gap. `position` is the promise that a restart builds on: everything up to it has come or was declared
+// a gap.
 
 export interface SeqRange {
   from: number;
@@ -37,7 +38,9 @@ export class SymbolSequence {
   #backCount = 0;
   #backSinceMs = 0;
 
-  /** `position` null: never seen, so that the first trade starts without a gap; else `pause` says why a gap may follow. */
+  /**
+   * `position` null: never seen, so that the first trade starts without a gap; else `pause` says why a gap may follow.
+   */
   constructor(position: number | null, pause: string | null = null) {
     this.#position = position;
     this.#pause = pause;
@@ -136,7 +139,10 @@ export class SymbolSequence {
   }
 }
 
-/** A set of seqs as ranges, bounded: beyond `maxRanges` the nearest two become one, and the set tells more than was added. */
+/**
+ * A set of seqs as ranges, bounded: beyond `maxRanges` the nearest two become one, and the set tells more than was
+ * added.
+ */
 export class RangeSet {
   readonly #ranges: SeqRange[] = [];
   readonly #maxRanges: number;

@@ -1,11 +1,12 @@
-// GET against an exchange's REST: a total deadline, a size limit, no redirects, and errors as a closed list. An error is
-// never an empty page.
+// GET against an exchange's REST: a total deadline, a size limit, no redirects, and errors as a closed list. An error
+// is never an empty page.
 import type { Clock } from '../core/clock.ts';
 import { toError } from '../core/errors.ts';
 
 /**
- * rate_limited: slow down (429). banned: stop altogether (418, 403 of a firewall). refused: the exchange understood and said no.
- * server: its failure, the outcome of a read is simply unknown. network: no complete answer. malformed: an answer that is no JSON.
+ * rate_limited: slow down (429). banned: stop altogether (418, 403 of a firewall). refused: the exchange understood and
+ * said no. server: its failure, the outcome of a read is simply unknown. network: no complete answer. malformed: an
+ * answer that is no JSON.
  */
 export type HttpErrorKind = 'rate_limited' | 'banned' | 'refused' | 'server' | 'network' | 'malformed';
 
@@ -52,8 +53,8 @@ export interface HttpOptions {
 const BODY_SHOWN = 300;
 
 /**
- * A function that GETs a URL and returns the text of a 200 answer that looks like JSON; throws ExchangeHttpError otherwise.
- * Query strings (they may carry signatures) never get into messages.
+ * A function that GETs a URL and returns the text of a 200 answer that looks like JSON; throws ExchangeHttpError
+ * otherwise. Query strings (they may carry signatures) never get into messages.
  */
 export function createHttp(options: HttpOptions): (url: string) => Promise<string> {
   return async (url) => {
@@ -107,7 +108,11 @@ async function readBody(response: Response, maxBytes: number): Promise<string> {
   for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
     size += chunk.length;
     if (size > maxBytes) {
-      throw new ExchangeHttpError(`the answer is larger than ${maxBytes} bytes`, { ...nothing, kind: 'malformed', status: response.status });
+      throw new ExchangeHttpError(`the answer is larger than ${maxBytes} bytes`, {
+        ...nothing,
+        kind: 'malformed',
+        status: response.status,
+      });
     }
     chunks.push(chunk);
   }

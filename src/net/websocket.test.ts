@@ -49,7 +49,9 @@ describe('openSession', () => {
     const session = await openSession(url, { clock, pingAfterMs: 1000 });
     const frames = await readAll(session);
     expect(frames.map((f) => f.text)).toEqual(Array.from({ length: 500 }, (_, i) => `frame ${i} é`));
-    expect(frames.every((f, i) => f.receivedTs >= before && (i === 0 || f.receivedTs >= frames[i - 1]!.receivedTs))).toBe(true);
+    expect(
+      frames.every((f, i) => f.receivedTs >= before && (i === 0 || f.receivedTs >= frames[i - 1]!.receivedTs)),
+    ).toBe(true);
     expect(await session.ended).toEqual({ code: 1001, reason: 'going away' });
   });
 
@@ -60,7 +62,12 @@ describe('openSession', () => {
       socket.send('x'.repeat(2000));
     });
     const bad: BadFrame[] = [];
-    const session = await openSession(url, { clock, pingAfterMs: 1000, maxPayloadBytes: 1000, onBadFrame: (kind) => bad.push(kind) });
+    const session = await openSession(url, {
+      clock,
+      pingAfterMs: 1000,
+      maxPayloadBytes: 1000,
+      onBadFrame: (kind) => bad.push(kind),
+    });
     expect((await readAll(session)).map((f) => f.text)).toEqual(['text']);
     expect(bad).toEqual(['binary', 'oversize']);
     expect((await session.ended).reason).toContain('Max payload size exceeded');
@@ -105,21 +112,30 @@ describe('openSession', () => {
   });
 
   it('says why a handshake was refused', async () => {
-    const url = await listen(createServer((_request, response) => response.writeHead(429, { 'retry-after': '7' }).end()).on('upgrade', (_request, socket) => {
-      socket.end('HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\r\n');
-    }));
+    const url = await listen(
+      createServer((_request, response) => response.writeHead(429, { 'retry-after': '7' }).end()).on(
+        'upgrade',
+        (_request, socket) => {
+          socket.end('HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\r\n');
+        },
+      ),
+    );
     const error = await openSession(url, { clock, pingAfterMs: 1000 }).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(HandshakeError);
     expect(error).toMatchObject({ status: 429, retryAfterMs: 7000 });
   });
 
   it('follows no redirect and gives up on a handshake that never comes', async () => {
-    const redirecting = await listen(createServer().on('upgrade', (_request, socket) => {
-      socket.end('HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\n\r\n');
-    }));
+    const redirecting = await listen(
+      createServer().on('upgrade', (_request, socket) => {
+        socket.end('HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\n\r\n');
+      }),
+    );
     await expect(openSession(redirecting, { clock, pingAfterMs: 1000 })).rejects.toMatchObject({ status: 302 });
     const silent = await listen(createServer().on('upgrade', () => undefined));
-    await expect(openSession(silent, { clock, pingAfterMs: 1000, handshakeTimeoutMs: 50 })).rejects.toThrow('timed out');
+    await expect(openSession(silent, { clock, pingAfterMs: 1000, handshakeTimeoutMs: 50 })).rejects.toThrow(
+      'timed out',
+    );
   });
 
   it('stops connecting when asked to', async () => {

@@ -1,6 +1,6 @@
 // One WebSocket to an exchange as an async iterable of batches of frames. It owns the socket, our own ping, and the
-// back-pressure: when the reader is slow the socket is paused, and the exchange's TCP window fills instead of our memory.
-// It knows nothing of reconnecting or of what the frames say.
+// back-pressure: when the reader is slow the socket is paused, and the exchange's TCP window fills instead of our
+// memory. It knows nothing of reconnecting or of what the frames say.
 import { WebSocket, type ClientOptions, type RawData } from 'ws';
 import type { Clock } from '../core/clock.ts';
 import { toError } from '../core/errors.ts';
@@ -149,7 +149,9 @@ export class Session implements AsyncIterable<Frame[]> {
     this.#socket.terminate();
   }
 
-  /** Everything read since the last turn, as one batch; ends when the connection has and all is read. One reader only. */
+  /**
+   * Everything read since the last turn, as one batch; ends when the connection has and all is read. One reader only.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<Frame[], void, undefined> {
     while (true) {
       if (this.#frames.length > 0) {
@@ -187,7 +189,12 @@ export class Session implements AsyncIterable<Frame[]> {
     this.#failure ??= error.message;
     const code = (error as { code?: unknown }).code;
     if (typeof code === 'string' && code.startsWith('WS_ERR_')) {
-      const kind = code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'oversize' : code === 'WS_ERR_INVALID_UTF8' ? 'encoding' : 'protocol';
+      const kind =
+        code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+          ? 'oversize'
+          : code === 'WS_ERR_INVALID_UTF8'
+            ? 'encoding'
+            : 'protocol';
       this.#options.onBadFrame?.(kind, error.message);
     }
   }
@@ -202,7 +209,8 @@ export class Session implements AsyncIterable<Frame[]> {
     // While we do not read, silence says nothing about the peer.
     if (this.#socket.isPaused) return this.#alive();
     const silentMs = clock.monotonicMs() - this.#lastSign;
-    if (this.#pinged && silentMs > 2 * pingAfterMs) return this.terminate(`no sign of life for ${Math.round(silentMs / 1000)} s`);
+    if (this.#pinged && silentMs > 2 * pingAfterMs)
+      return this.terminate(`no sign of life for ${Math.round(silentMs / 1000)} s`);
     if (!this.#pinged && silentMs > pingAfterMs && this.open) {
       this.#pinged = true;
       this.#socket.ping();

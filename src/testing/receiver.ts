@@ -1,7 +1,13 @@
 // A receiver inside the test's own process, against a simulator and a Redis of the test, and what it has published.
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
-import { feedSeqKey, parseStreamMessage, parseSystemEvent, streamMarketDataKey, streamSystemEventsKey } from '../contracts/index.ts';
+import {
+  feedSeqKey,
+  parseStreamMessage,
+  parseSystemEvent,
+  streamMarketDataKey,
+  streamSystemEventsKey,
+} from '../contracts/index.ts';
 import type { FeedStatus, Ohlc, StreamMessage, SystemEvent, Ticker, Trade } from '../contracts/index.ts';
 import { MARKETS } from '../exchanges/registry.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -37,8 +43,15 @@ export interface Stage {
 
 let instances = 0;
 
-/** A stage of the test's own: `env` for all its receivers, `options` for its simulator (300 trades per second, no limits). */
-export async function openStage(env: Record<string, string>, options: Partial<SimulatorOptions> = {}, redisOptions: RedisOptions = {}): Promise<Stage> {
+/**
+ * A stage of the test's own: `env` for all its receivers, `options` for its simulator (300 trades per second, no
+ * limits).
+ */
+export async function openStage(
+  env: Record<string, string>,
+  options: Partial<SimulatorOptions> = {},
+  redisOptions: RedisOptions = {},
+): Promise<Stage> {
   const [redis, simulator] = await Promise.all([
     freshRedis(redisOptions),
     startSimulator({ port: 0, seed: 7, rate: 300, clock: systemClock(), limits: false, ...options }),
@@ -47,9 +60,17 @@ export async function openStage(env: Record<string, string>, options: Partial<Si
   const all = { EXCHANGE_MODE: 'sim', SIM_URL: simulator.url, REDIS_URL: redis.url, METRICS_PORT: '0', ...env };
   const receivers: RunningReceiver[] = [];
   return {
-    redis, simulator, published, env: all,
+    redis,
+    simulator,
+    published,
+    env: all,
     async receive(more = {}, clock) {
-      const receiver = await runInProcess('receiver', startReceiver, { ...all, INSTANCE_ID: `${++instances}`, ...more }, clock);
+      const receiver = await runInProcess(
+        'receiver',
+        startReceiver,
+        { ...all, INSTANCE_ID: `${++instances}`, ...more },
+        clock,
+      );
       receivers.push(receiver);
       return receiver;
     },
@@ -63,7 +84,12 @@ export async function openStage(env: Record<string, string>, options: Partial<Si
 }
 
 /** Starts a service in this process with an environment; resolves when it is ready, or after ten seconds. */
-export async function runInProcess(service: string, start: Start, env: Record<string, string>, clock = systemClock()): Promise<RunningReceiver> {
+export async function runInProcess(
+  service: string,
+  start: Start,
+  env: Record<string, string>,
+  clock = systemClock(),
+): Promise<RunningReceiver> {
   const stop = new AbortController();
   const scope = new Scope();
   const health = new Health();
@@ -71,17 +97,31 @@ export async function runInProcess(service: string, start: Start, env: Record<st
   const failure = Promise.withResolvers<Error>();
   const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
   const ctx = {
-    service, scope, health, metrics, log, clock, random: Math.random, signal: stop.signal,
-    config: loadConfig(MARKETS, env), fail: (error: unknown) => failure.resolve(error as Error),
+    service,
+    scope,
+    health,
+    metrics,
+    log,
+    clock,
+    random: Math.random,
+    signal: stop.signal,
+    config: loadConfig(MARKETS, env),
+    fail: (error: unknown) => failure.resolve(error as Error),
   };
   const running = start(ctx);
   running.catch((error: unknown) => failure.resolve(error as Error));
-  await Promise.race([running, failure.promise.then((error) => Promise.reject(error)), until(() => health.ready, 10_000).catch(() => undefined)]);
+  await Promise.race([
+    running,
+    failure.promise.then((error) => Promise.reject(error)),
+    until(() => health.ready, 10_000).catch(() => undefined),
+  ]);
   return {
     health,
     async metric(name, labels = {}) {
       const values = (await metrics.registry.getSingleMetric(name)?.get())?.values ?? [];
-      return values.filter((v) => Object.entries(labels).every(([key, value]) => v.labels[key] === value)).reduce((sum, v) => sum + v.value, 0);
+      return values
+        .filter((v) => Object.entries(labels).every(([key, value]) => v.labels[key] === value))
+        .reduce((sum, v) => sum + v.value, 0);
     },
     async stop() {
       if (stop.signal.aborted) return;
@@ -113,13 +153,16 @@ export class Published {
   async messages(): Promise<StreamMessage[]> {
     return (await this.redis.xrange(streamMarketDataKey, '-', '+')).map(([id, fields]) => {
       const parsed = parseStreamMessage(JSON.parse(fields[1] ?? 'null'));
-      if (fields.length !== 2 || fields[0] !== 'payload' || !parsed.ok) throw new Error(`entry ${id} breaks the contract: ${fields.join(' ')}`);
+      if (fields.length !== 2 || fields[0] !== 'payload' || !parsed.ok)
+        throw new Error(`entry ${id} breaks the contract: ${fields.join(' ')}`);
       return parsed.value;
     });
   }
 
   async trades(symbol?: string): Promise<Trade[]> {
-    return (await this.messages()).filter((m): m is Trade => m.type === 'trade' && (symbol === undefined || m.symbol === symbol));
+    return (await this.messages()).filter(
+      (m): m is Trade => m.type === 'trade' && (symbol === undefined || m.symbol === symbol),
+    );
   }
 
   async tickers(): Promise<Ticker[]> {
@@ -144,12 +187,15 @@ export class Published {
   }
 
   async feedSeqs(marketId: string): Promise<Record<string, number>> {
-    return Object.fromEntries(Object.entries(await this.redis.hgetall(feedSeqKey(marketId))).map(([symbol, seq]) => [symbol, Number(seq)]));
+    return Object.fromEntries(
+      Object.entries(await this.redis.hgetall(feedSeqKey(marketId))).map(([symbol, seq]) => [symbol, Number(seq)]),
+    );
   }
 
   /** How many distinct trades of a market are published. */
   async count(marketId: string): Promise<number> {
-    return new Set((await this.trades()).filter((t) => t.market_id === marketId).map((t) => `${t.symbol} ${t.seq}`)).size;
+    return new Set((await this.trades()).filter((t) => t.market_id === marketId).map((t) => `${t.symbol} ${t.seq}`))
+      .size;
   }
 
   close(): void {
@@ -158,7 +204,9 @@ export class Published {
 }
 
 export interface Accounts {
-  /** Trades of the ledger between the first and the last published that are neither published nor inside a reported gap. */
+  /**
+   * Trades of the ledger between the first and the last published that are neither published nor inside a reported gap.
+   */
   unaccounted: string[];
   /** Reported as missing although published. */
   needless: string[];
@@ -176,11 +224,18 @@ export async function account(published: Published, simulator: Simulator, market
       const seqs = trades.get(m.symbol) ?? new Set();
       trades.set(m.symbol, seqs);
       for (let n = m.seq; n <= (m.seq_last ?? m.seq); n++) seqs.add(n);
-    } else if (m.type === 'feed_status' && m.status === 'gap' && m.symbol !== null && m.from_seq !== undefined && m.to_seq !== undefined) {
+    } else if (
+      m.type === 'feed_status' &&
+      m.status === 'gap' &&
+      m.symbol !== null &&
+      m.from_seq !== undefined &&
+      m.to_seq !== undefined
+    ) {
       gaps.set(m.symbol, [...(gaps.get(m.symbol) ?? []), [m.from_seq, m.to_seq]]);
     }
   }
-  const inGap = (symbol: string, n: number): boolean => (gaps.get(symbol) ?? []).some(([from, to]) => n >= from && n <= to);
+  const inGap = (symbol: string, n: number): boolean =>
+    (gaps.get(symbol) ?? []).some(([from, to]) => n >= from && n <= to);
   await simulator.ledger.commit();
   const result: Accounts = { unaccounted: [], needless: [], missing: 0, published: 0 };
   for (const entry of simulator.ledger.entries()) {

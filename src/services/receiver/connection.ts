@@ -24,7 +24,10 @@ interface Request {
 }
 
 interface WireState extends AskState {
-  /** idle: to be asked for at `atMs`; asked: in a request; told: acknowledged, to be verified by the list; on: known to be. */
+  /**
+   * idle: to be asked for at `atMs`; asked: in a request; told: acknowledged, to be verified by the list; on: known to
+   * be.
+   */
   state: 'idle' | 'asked' | 'told' | 'on';
   refusals: number;
   reported: boolean;
@@ -135,7 +138,12 @@ export class Connection {
   #request(kind: Request['kind'], wire: readonly string[], nowMs: number): void {
     const { feed } = this.#o;
     const id = ++this.#ids;
-    const text = kind === 'subscribe' ? feed.subscribe(wire, id) : kind === 'unsubscribe' ? feed.unsubscribe(wire, id) : feed.list(id);
+    const text =
+      kind === 'subscribe'
+        ? feed.subscribe(wire, id)
+        : kind === 'unsubscribe'
+          ? feed.unsubscribe(wire, id)
+          : feed.list(id);
     if (text === null) return;
     for (const name of wire) this.#wires.get(name)!.state = 'asked';
     this.#requests.set(id, { kind, wire, deadlineMs: nowMs + ACK_DEADLINE_MS });
@@ -201,7 +209,8 @@ export class Connection {
       if (nowMs < request.deadlineMs) continue;
       this.#requests.delete(id);
       for (const wire of request.wire) {
-        if (request.kind === 'unsubscribe') Object.assign(this.#wires.get(wire)!, { state: 'on', atMs: nowMs + RETRY_MS });
+        if (request.kind === 'unsubscribe')
+          Object.assign(this.#wires.get(wire)!, { state: 'on', atMs: nowMs + RETRY_MS });
         else Object.assign(this.#wires.get(wire)!, { state: 'idle', atMs: nowMs + RETRY_MS });
       }
       if (request.kind === 'list') this.#verifyWithin(0);

@@ -76,8 +76,11 @@ export class Control {
     const symbols = [...new Set(command.symbols)];
     if (command.action === 'unsubscribe') return this.#unsubscribe(command, symbols);
     const unlisted = await unlistedSymbols(redis, marketId, symbols);
-    for (const symbol of unlisted) this.#answer('subscription.rejected', symbol, command, { reason: 'the venue does not list this symbol' });
-    const members = symbols.filter((symbol) => !unlisted.has(symbol)).flatMap((symbol) => command.channels.map((channel) => `${channel}:${symbol}`));
+    for (const symbol of unlisted)
+      this.#answer('subscription.rejected', symbol, command, { reason: 'the venue does not list this symbol' });
+    const members = symbols
+      .filter((symbol) => !unlisted.has(symbol))
+      .flatMap((symbol) => command.channels.map((channel) => `${channel}:${symbol}`));
     if (members.length === 0) return;
     await addWanted(redis, marketId, members);
     await this.#sync();
@@ -87,17 +90,33 @@ export class Control {
 
   async #unsubscribe(command: SubscriptionCommand, symbols: readonly string[]): Promise<void> {
     const { redis, marketId, subscriptions } = this.#o;
-    const members = symbols.flatMap((symbol) => command.channels.map((channel) => ({ symbol, channel, member: `${channel}:${symbol}` })));
-    const removed = await removeWanted(redis, marketId, members.map(({ member }) => member));
+    const members = symbols.flatMap((symbol) =>
+      command.channels.map((channel) => ({ symbol, channel, member: `${channel}:${symbol}` })),
+    );
+    const removed = await removeWanted(
+      redis,
+      marketId,
+      members.map(({ member }) => member),
+    );
     members.forEach(({ symbol, channel, member }, i) => {
-      if (removed[i] !== true) this.#answer('subscription.removed', symbol, command, { channel, note: 'was not subscribed' });
+      if (removed[i] !== true)
+        this.#answer('subscription.removed', symbol, command, { channel, note: 'was not subscribed' });
       else if (command.request_id !== undefined) subscriptions.awaitRemoval(member, command.request_id);
     });
     await this.#sync();
   }
 
-  #answer(type: 'subscription.rejected' | 'subscription.removed', symbol: string, command: SubscriptionCommand, data: Record<string, unknown>): void {
+  #answer(
+    type: 'subscription.rejected' | 'subscription.removed',
+    symbol: string,
+    command: SubscriptionCommand,
+    data: Record<string, unknown>,
+  ): void {
     const request = command.request_id === undefined ? {} : { request_id: command.request_id };
-    this.#o.status.event(type, type === 'subscription.rejected' ? 'warning' : 'info', symbol, { channels: command.channels, ...data, ...request });
+    this.#o.status.event(type, type === 'subscription.rejected' ? 'warning' : 'info', symbol, {
+      channels: command.channels,
+      ...data,
+      ...request,
+    });
   }
 }

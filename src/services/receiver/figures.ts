@@ -37,14 +37,16 @@ export class MarketFigures {
 
   batch(callMs: number, oldestMs: number | null): void {
     this.#metrics.batchSeconds.observe({ market: this.#marketId }, callMs / 1000);
-    if (oldestMs !== null) this.#metrics.publishLatency.observe({ market: this.#marketId }, Math.max(0, oldestMs / 1000));
+    if (oldestMs !== null)
+      this.#metrics.publishLatency.observe({ market: this.#marketId }, Math.max(0, oldestMs / 1000));
   }
 
   /** Hands the plain numbers over. */
   flush(): void {
     const market = this.#marketId;
     for (const frameClass of ['data', 'control', 'ignored', 'malformed'] as const) {
-      if (this.#frames[frameClass] > 0) this.#metrics.frames.inc({ market, class: frameClass }, this.#frames[frameClass]);
+      if (this.#frames[frameClass] > 0)
+        this.#metrics.frames.inc({ market, class: frameClass }, this.#frames[frameClass]);
       this.#frames[frameClass] = 0;
     }
     this.#metrics.messages.inc({ market, type: 'trade' }, this.trades);

@@ -37,7 +37,16 @@ export async function start(ctx: ServiceContext): Promise<void> {
     await Promise.all(all.map((market) => market.close()));
   });
 
-  listen(pubsub, new Map(markets.map((market) => [controlSubscriptionsKey(market.marketId), (text: string) => market.control.receive(text)])), log);
+  listen(
+    pubsub,
+    new Map(
+      markets.map((market) => [
+        controlSubscriptionsKey(market.marketId),
+        (text: string) => market.control.receive(text),
+      ]),
+    ),
+    log,
+  );
   events.emit({ type: 'service.started', severity: 'info', data: { service: 'receiver', instance: instanceId } });
   await untilStopped(ctx.signal);
   events.emit({ type: 'service.stopped', severity: 'info', data: { service: 'receiver', instance: instanceId } });

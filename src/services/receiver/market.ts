@@ -1,4 +1,5 @@
-// One market: its state, its connections, and its way into Redis, wired together. No logic of its own beyond who tells whom.
+// One market: its state, its connections, and its way into Redis, wired together. No logic of its own beyond who tells
+// whom.
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { EventSink } from '../../bus/events.ts';
@@ -105,13 +106,24 @@ export class MarketReceiver {
     });
     this.#status = new FeedStatusReporter(marketId, clock, this.#outbox, events, hashes);
     this.#pipeline = new Pipeline({
-      market, clock, feeds, outbox: this.#outbox, overflow, hashes, status: this.#status, figures: this.#figures,
+      market,
+      clock,
+      feeds,
+      outbox: this.#outbox,
+      overflow,
+      hashes,
+      status: this.#status,
+      figures: this.#figures,
       tickerIntervalMs: ctx.config.tickerIntervalMs,
     });
     this.#shards = this.#makeShards();
     this.#subscriptions = this.#makeSubscriptions();
     this.control = new Control({
-      redis, marketId, subscriptions: this.#subscriptions, status: this.#status, log: this.#log,
+      redis,
+      marketId,
+      subscriptions: this.#subscriptions,
+      status: this.#status,
+      log: this.#log,
       config: deps.config.symbols.flatMap((symbol) => ctx.config.channels.map((channel) => `${channel}:${symbol}`)),
     });
     this.#probe = this.#makeProbe();
@@ -121,8 +133,10 @@ export class MarketReceiver {
   get health(): { ok: boolean; detail: string } {
     const { pending, active, refused } = this.#subscriptions.counts();
     const ageS = Math.round((this.#d.ctx.clock.monotonicMs() - this.#pipeline.lastDataMs) / 1000);
-    const detail = `${active} subscriptions active, ${pending} pending, ${refused} refused; last data ${ageS} s ago; ${this.#outbox.length} messages buffered`;
-    if (this.#lastFailure !== null) return { ok: false, detail: `redis refuses messages (${this.#lastFailure}); ${detail}` };
+    const subscriptions = `${active} subscriptions active, ${pending} pending, ${refused} refused`;
+    const detail = `${subscriptions}; last data ${ageS} s ago; ${this.#outbox.length} messages buffered`;
+    if (this.#lastFailure !== null)
+      return { ok: false, detail: `redis refuses messages (${this.#lastFailure}); ${detail}` };
     return { ok: this.#connected && active > 0, detail: this.#locked ? `the venue is locked; ${detail}` : detail };
   }
 
@@ -144,7 +158,9 @@ export class MarketReceiver {
       setInterval(() => this.#pipeline.tick(), Math.min(TICK_MS, Math.max(10, this.#d.ctx.config.tickerIntervalMs))),
       setInterval(() => this.#everySecond(), SECOND_MS),
       setInterval(() => {
-        this.control.sync().catch((error: unknown) => this.#log.debug({ err: toError(error) }, 'wanted set not re-read'));
+        this.control
+          .sync()
+          .catch((error: unknown) => this.#log.debug({ err: toError(error) }, 'wanted set not re-read'));
       }, RESYNC_MS),
     );
   }
@@ -156,7 +172,8 @@ export class MarketReceiver {
     this.#probe.tick();
     metrics.feedAge.set({ market }, (ctx.clock.monotonicMs() - this.#pipeline.lastDataMs) / 1000);
     metrics.buffered.set({ market }, this.#outbox.length);
-    for (const [state, count] of Object.entries(this.#subscriptions.counts())) metrics.subscriptions.set({ market, state }, count);
+    for (const [state, count] of Object.entries(this.#subscriptions.counts()))
+      metrics.subscriptions.set({ market, state }, count);
     const { ok, detail } = this.health;
     ctx.health.set(`feed ${market}`, ok, detail);
   }
@@ -177,8 +194,10 @@ export class MarketReceiver {
         metrics.badFrames.inc({ market: this.marketId, kind });
         this.#log.warn({ kind, detail }, 'frame refused');
       },
-      onConnecting: (cause) => metrics.connects.inc({ market: this.marketId, cause: /^(start|reconnect)$/.test(cause) ? cause : 'planned' }),
-      onTrouble: (shard, reason) => this.#log.warn({ connection: shard.name, reason }, 'cannot get a working connection, trying again'),
+      onConnecting: (cause) =>
+        metrics.connects.inc({ market: this.marketId, cause: /^(start|reconnect)$/.test(cause) ? cause : 'planned' }),
+      onTrouble: (shard, reason) =>
+        this.#log.warn({ connection: shard.name, reason }, 'cannot get a working connection, trying again'),
       onAllUp: (cause) => this.#allUp(cause),
       onSomeDown: (reason) => this.#someDown(reason),
     });

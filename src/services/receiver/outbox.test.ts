@@ -8,12 +8,17 @@ import { TickerBook } from './tickers.ts';
 
 const clock = { nowMicros: () => 0, monotonicMs: () => 0 };
 
-function outbox(limit: number): { box: Outbox; calls: { batch: PublishBatch; done: () => void }[]; rooms: () => number } {
+function outbox(limit: number): {
+  box: Outbox;
+  calls: { batch: PublishBatch; done: () => void }[];
+  rooms: () => number;
+} {
   const calls: { batch: PublishBatch; done: () => void }[] = [];
   let rooms = 0;
   const publisher = {
     batch: () => new PayloadBatch(Buffer.from('*1\r\n')),
-    publish: (batch: PublishBatch | PayloadBatch) => new Promise<void>((done) => calls.push({ batch: plain(batch), done })),
+    publish: (batch: PublishBatch | PayloadBatch) =>
+      new Promise<void>((done) => calls.push({ batch: plain(batch), done })),
   };
   const box = new Outbox({ clock, limit, publisher, onRoom: () => rooms++ });
   return { box, calls, rooms: () => rooms };
@@ -22,7 +27,10 @@ function outbox(limit: number): { box: Outbox; calls: { batch: PublishBatch; don
 function plain(batch: PublishBatch | PayloadBatch): PublishBatch {
   if (!(batch instanceof PayloadBatch)) return batch;
   const lines = batch.bytes().toString().split('\r\n');
-  return { payloads: Array.from({ length: batch.count }, (_, i) => lines[3 * i + 2] ?? ''), lastSeqs: new Map(batch.lastSeqs) };
+  return {
+    payloads: Array.from({ length: batch.count }, (_, i) => lines[3 * i + 2] ?? ''),
+    lastSeqs: new Map(batch.lastSeqs),
+  };
 }
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const push = (box: Outbox, from: number, to: number): boolean[] =>
@@ -50,26 +58,29 @@ describe('Outbox', () => {
   });
 
   it('keeps the order whatever the turns, and loses nothing it took', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(fc.nat(700), { maxLength: 30 }), async (bursts) => {
-      const { box, calls } = outbox(1e9);
-      let sent = 0;
-      let settled = 0;
-      for (const burst of bursts) {
-        push(box, sent, (sent += burst));
-        box.kick();
-        calls[settled]?.done();
-        if (calls.length > settled) settled++;
-        await turn();
-      }
-      while (box.length > 0) {
-        box.kick();
-        calls[settled++]?.done();
-        await turn();
-      }
-      const out = calls.flatMap((c) => c.batch.payloads);
-      expect(out).toEqual(Array.from({ length: sent }, (_, i) => `p${i}`));
-      expect(Math.max(0, ...calls.map((c) => c.batch.payloads.length))).toBeLessThanOrEqual(1000);
-    }), { numRuns: 30 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(700), { maxLength: 30 }), async (bursts) => {
+        const { box, calls } = outbox(1e9);
+        let sent = 0;
+        let settled = 0;
+        for (const burst of bursts) {
+          push(box, sent, (sent += burst));
+          box.kick();
+          calls[settled]?.done();
+          if (calls.length > settled) settled++;
+          await turn();
+        }
+        while (box.length > 0) {
+          box.kick();
+          calls[settled++]?.done();
+          await turn();
+        }
+        const out = calls.flatMap((c) => c.batch.payloads);
+        expect(out).toEqual(Array.from({ length: sent }, (_, i) => `p${i}`));
+        expect(Math.max(0, ...calls.map((c) => c.batch.payloads.length))).toBeLessThanOrEqual(1000);
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it('splits by size, but sends a single large message', () => {
@@ -106,14 +117,24 @@ describe('Outbox', () => {
 describe('TickerBook', () => {
   const T = 1_790_000_000_000_000;
   const at = (name: (typeof TICKER_FIELDS)[number]): number => TICKER_FIELDS.indexOf(name);
-  const patch = (values: Partial<Record<(typeof TICKER_FIELDS)[number], string | null>>, ts = 1): Parameters<TickerBook['update']>[0] => {
+  const patch = (
+    values: Partial<Record<(typeof TICKER_FIELDS)[number], string | null>>,
+    ts = 1,
+  ): Parameters<TickerBook['update']>[0] => {
     const list: (string | null | undefined)[] = [];
     for (const [name, value] of Object.entries(values)) list[at(name as (typeof TICKER_FIELDS)[number])] = value;
     return { symbol: 'X', exchangeTs: T + ts, receivedTs: T + ts, values: list };
   };
   const book = (): { tickers: TickerBook; out: Record<string, unknown>[] } => {
     const out: Record<string, unknown>[] = [];
-    return { tickers: new TickerBook({ marketId: 'm', intervalMs: 100, out: (payload) => out.push(JSON.parse(payload) as Record<string, unknown>) }), out };
+    return {
+      tickers: new TickerBook({
+        marketId: 'm',
+        intervalMs: 100,
+        out: (payload) => out.push(JSON.parse(payload) as Record<string, unknown>),
+      }),
+      out,
+    };
   };
 
   it('merges patches into a complete state; what is not told stays, what is told absent goes', () => {

@@ -1,5 +1,5 @@
-// The ordered buffer between the feed and Redis. A lone message goes out at once; while calls are in flight the next batch
-// builds up. What it once took is never dropped: when it is full it refuses, and the caller remembers what.
+// The ordered buffer between the feed and Redis. A lone message goes out at once; while calls are in flight the next
+// batch builds up. What it once took is never dropped: when it is full it refuses, and the caller remembers what.
 import type { PayloadBatch } from '../../bus/payload_batch.ts';
 import type { Publisher } from '../../bus/publish.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -9,7 +9,10 @@ export interface OutboxOptions {
   clock: Clock;
   /** Messages held at most. */
   limit: number;
-  /** A batch is stored: how long the call took, the age of its oldest message that came straight from the socket (null: none did). */
+  /**
+   * A batch is stored: how long the call took, the age of its oldest message that came straight from the socket (null:
+   * none did).
+   */
   onStored?: (callMs: number, oldestMs: number | null, lastSeqs: ReadonlyMap<string, number>) => void;
   /** The buffer was full and is half empty again. */
   onRoom: () => void;
@@ -79,7 +82,11 @@ export class Outbox {
   kick(): void {
     while (this.#inFlight < MAX_IN_FLIGHT) {
       const [next] = this.#waiting;
-      if (next === undefined || (this.#inFlight > 0 && this.#waiting.length === 1 && next.batch.count < SECOND_CALL_FROM)) return;
+      if (
+        next === undefined ||
+        (this.#inFlight > 0 && this.#waiting.length === 1 && next.batch.count < SECOND_CALL_FROM)
+      )
+        return;
       this.#waiting.shift();
       void this.#send(next);
     }
@@ -119,7 +126,10 @@ export class Outbox {
     const from = clock.monotonicMs();
     this.#inFlight++;
     // Only a closed publisher rejects: the process is ending, and the next one finds the gap by feed:seq.
-    const stored = await publisher.publish(batch).then(() => true, () => false);
+    const stored = await publisher.publish(batch).then(
+      () => true,
+      () => false,
+    );
     if (!stored) return;
     onStored?.(clock.monotonicMs() - from, oldestTs === 0 ? null : (clock.nowMicros() - oldestTs) / 1000, lastSeqs);
     this.#length -= count;

@@ -57,7 +57,12 @@ export class Overflow {
       status.unnumberedGap(`${REASON}: ${unnumbered.trade} trades without number, ${unnumbered.ohlc} closed candles`);
     }
     if (this.#trades > 0 || unnumbered.trade + unnumbered.ohlc > 0) {
-      status.event('feed.overflow', 'error', null, { symbols: this.#ranges.size, trades: this.#trades, missing, unnumbered });
+      status.event('feed.overflow', 'error', null, {
+        symbols: this.#ranges.size,
+        trades: this.#trades,
+        missing,
+        unnumbered,
+      });
     }
     this.#ranges.clear();
     this.#trades = 0;

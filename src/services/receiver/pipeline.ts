@@ -61,7 +61,10 @@ export class Pipeline implements MessageSink {
     return this.#lastDataMs;
   }
 
-  /** Takes one batch of frames of one connection; `onControl` gets those that are not market data. Returns how many were data. */
+  /**
+   * Takes one batch of frames of one connection; `onControl` gets those that are not market data. Returns how many were
+   * data.
+   */
   take(frames: readonly Frame[], onControl: (text: string) => void): number {
     this.#nowMs = this.#o.clock.monotonicMs();
     let data = 0;
@@ -137,7 +140,16 @@ export class Pipeline implements MessageSink {
 
   ohlc(symbol: string, resolution: Resolution, openTs: number, closed: boolean, payload: string): void {
     this.#heard(this.#o.feeds.of(symbol), 'ohlc');
-    this.#candles.update(symbol, resolution, openTs, closed, payload, this.#nowMs, this.#o.outbox.crowded, this.#candleOut);
+    this.#candles.update(
+      symbol,
+      resolution,
+      openTs,
+      closed,
+      payload,
+      this.#nowMs,
+      this.#o.outbox.crowded,
+      this.#candleOut,
+    );
   }
 
   #heard(feed: SymbolFeed, channel: 'trade' | 'ticker' | 'ohlc'): void {

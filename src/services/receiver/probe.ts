@@ -1,5 +1,5 @@
-// Tells a quiet instrument from a dead feed: a channel that has been silent for longer than its rhythm allows is compared
-// with the newest trade over REST. Heartbeats and answered pings prove nothing about it.
+// Tells a quiet instrument from a dead feed: a channel that has been silent for longer than its rhythm allows is
+// compared with the newest trade over REST. Heartbeats and answered pings prove nothing about it.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel } from '../../contracts/index.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -69,7 +69,13 @@ export class StalenessProbe {
     for (const feed of this.#o.feeds) {
       for (const [name, pulse] of Object.entries(feed.pulses)) {
         const channel = name as Channel;
-        if (pulse === null || feed.stale.has(channel) || !this.#o.isWatched(channel, feed.symbol) || !pulse.overdue(nowMs, this.#o.limits)) continue;
+        if (
+          pulse === null ||
+          feed.stale.has(channel) ||
+          !this.#o.isWatched(channel, feed.symbol) ||
+          !pulse.overdue(nowMs, this.#o.limits)
+        )
+          continue;
         if (most === null || pulse.lastMs < most.pulse.lastMs) most = { feed, channel, pulse };
       }
     }
@@ -84,7 +90,8 @@ export class StalenessProbe {
     try {
       const trade = await lastTrade(feed.symbol);
       this.#failures.delete(pulse);
-      const reason = trade === null ? null : this.#newer(feed, channel, pulse, trade.seq_last ?? trade.seq, trade.exchange_ts);
+      const reason =
+        trade === null ? null : this.#newer(feed, channel, pulse, trade.seq_last ?? trade.seq, trade.exchange_ts);
       // What REST knows may still be on its way over the socket.
       if (reason !== null) await sleep(graceMs, undefined, { signal: this.#stop.signal });
       const isStale = reason !== null && pulse.lastMs === heardMs;
@@ -105,7 +112,9 @@ export class StalenessProbe {
     const silentMs = clock.monotonicMs() - pulse.lastMs;
     const heardTs = clock.nowMicros() - silentMs * 1000;
     const sinceMs = (exchangeTs - heardTs) / 1000;
-    return sinceMs > FOLLOWS_MS ? `silent for ${Math.round(silentMs / 1000)} s, but the exchange traded ${Math.round(sinceMs / 1000)} s after` : null;
+    return sinceMs > FOLLOWS_MS
+      ? `silent for ${Math.round(silentMs / 1000)} s, but the exchange traded ${Math.round(sinceMs / 1000)} s after`
+      : null;
   }
 
   #failed({ feed, channel, pulse }: Overdue, error: Error): void {

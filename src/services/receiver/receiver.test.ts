@@ -16,12 +16,17 @@ const stage = async (...args: Parameters<typeof openStage>): Promise<Stage> => {
   return opened;
 };
 
-const trades = (published: Published, market: string, more: number) => async (): Promise<boolean> => (await published.count(market)) >= more;
+const trades = (published: Published, market: string, more: number) => async (): Promise<boolean> =>
+  (await published.count(market)) >= more;
 
 it('publishes trades, tickers and candles of three markets, all valid and none missing', async () => {
   const { simulator, published, receive } = await stage({}, { timing: { klineMs: 200 } });
   const receiver = await receive();
-  expect(receiver.health.report()).toMatchObject({ 'feed deribit': { ok: true }, 'feed binance_spot': { ok: true }, 'feed binance_usdm': { ok: true } });
+  expect(receiver.health.report()).toMatchObject({
+    'feed deribit': { ok: true },
+    'feed binance_spot': { ok: true },
+    'feed binance_usdm': { ok: true },
+  });
   for (const market of ['deribit', 'binance_spot', 'binance_usdm']) await until(trades(published, market, 100));
   await receiver.stop();
   const messages = await published.messages();
@@ -32,8 +37,10 @@ it('publishes trades, tickers and candles of three markets, all valid and none m
     const statuses = (await published.statuses()).filter((s) => s.market_id === market).map((s) => s.status);
     expect(statuses).toEqual(['connected', 'disconnected']);
   }
-  expect(await receiver.metric('receiver_messages_total', { market: 'deribit', type: 'trade' })).toBeGreaterThanOrEqual(100);
-  expect((await published.events('service.stopped'))).toHaveLength(1);
+  expect(await receiver.metric('receiver_messages_total', { market: 'deribit', type: 'trade' })).toBeGreaterThanOrEqual(
+    100,
+  );
+  expect(await published.events('service.stopped')).toHaveLength(1);
 });
 
 it('keeps the latest ticker as a hash, and says when it is no longer live', async () => {
@@ -43,7 +50,9 @@ it('keeps the latest ticker as a hash, and says when it is no longer live', asyn
   await until(async () => (await hash())['best_bid_price'] !== undefined);
   const live = await hash();
   expect(live).toMatchObject({ feed_status: 'fresh' });
-  expect(Object.keys(live)).toEqual(expect.arrayContaining(['exchange_ts', 'received_ts', 'mark_price', 'funding_rate', 'open_interest']));
+  expect(Object.keys(live)).toEqual(
+    expect.arrayContaining(['exchange_ts', 'received_ts', 'mark_price', 'funding_rate', 'open_interest']),
+  );
   await receiver.stop();
   expect(await hash()).toMatchObject({ feed_status: 'disconnected' });
 });
@@ -69,17 +78,24 @@ it('reports what it missed while it was stopped, but starts new symbols without 
 });
 
 function spawnReceiver(env: Record<string, string>): ChildProcess {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../../scripts/start.ts'), 'receiver'], { env: { ...process.env, ...env, LOG_LEVEL: 'error' }, stdio: 'inherit' });
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../scripts/start.ts'), 'receiver'], {
+    env: { ...process.env, ...env, LOG_LEVEL: 'error' },
+    stdio: 'inherit',
+  });
   closers.push(() => child.kill('SIGKILL'));
   return child;
 }
 
 it('accounts for every trade when it is killed under load, again and again', async () => {
-  const { simulator, published, env } = await stage({ MARKETS: 'deribit,binance_spot', CHANNELS: 'trade' }, { rate: 3000 });
+  const { simulator, published, env } = await stage(
+    { MARKETS: 'deribit,binance_spot', CHANNELS: 'trade' },
+    { rate: 3000 },
+  );
   const markets = ['deribit', 'binance_spot'];
   const more = async (trades: number): Promise<void> => {
     const before = await Promise.all(markets.map((market) => published.count(market)));
-    for (const [i, market] of markets.entries()) await until(async () => (await published.count(market)) > before[i]! + trades);
+    for (const [i, market] of markets.entries())
+      await until(async () => (await published.count(market)) > before[i]! + trades);
   };
   for (let round = 1; round <= 4; round++) {
     const child = spawnReceiver(env);
@@ -90,7 +106,8 @@ it('accounts for every trade when it is killed under load, again and again', asy
   const last = spawnReceiver(env);
   await more(1000);
   // A hole becomes a gap when the reordering window is over: then nothing is left unexplained.
-  for (const market of markets) await until(async () => (await account(published, simulator, market)).unaccounted.length === 0);
+  for (const market of markets)
+    await until(async () => (await account(published, simulator, market)).unaccounted.length === 0);
   last.kill('SIGTERM');
   const [code] = (await once(last, 'exit')) as [number];
   expect(code).toBe(0);

@@ -27,7 +27,7 @@ describe.skipIf(!redisServerInstalled())('with a Redis that fails', () => {
     await until(trades(200));
     for (let round = 0; round < 3; round++) {
       await server().kill();
-      await until(async () => await receiver.metric('receiver_buffer_messages') > 300);
+      await until(async () => (await receiver.metric('receiver_buffer_messages')) > 300);
       expect(receiver.health.ready).toBe(false);
       await server().restart();
       const before = await stage.published.count('deribit');
@@ -48,7 +48,7 @@ describe.skipIf(!redisServerInstalled())('with a Redis that fails', () => {
       for (let i = 0; ; i++) await redis.set(`filler${i}`, 'x'.repeat(100_000));
     };
     await expect(fill()).rejects.toThrow('OOM');
-    await until(async () => await receiver.metric('receiver_buffer_messages') > 500);
+    await until(async () => (await receiver.metric('receiver_buffer_messages')) > 500);
     await until(() => !receiver.health.ready);
     expect(JSON.stringify(receiver.health.report())).toContain('OOM');
     await redis.del(await redis.keys('filler*'));
@@ -61,11 +61,15 @@ describe.skipIf(!redisServerInstalled())('with a Redis that fails', () => {
   });
 
   it('reports exactly what a too long absence of Redis cost', async () => {
-    stage = await openStage({ MARKETS: 'deribit', RECEIVER_BUFFER_MESSAGES: '500' }, { rate: 3000 }, { appendonly: true });
+    stage = await openStage(
+      { MARKETS: 'deribit', RECEIVER_BUFFER_MESSAGES: '500' },
+      { rate: 3000 },
+      { appendonly: true },
+    );
     const receiver = await stage.receive();
     await until(trades(200));
     await server().kill();
-    await until(async () => await receiver.metric('receiver_dropped_messages_total', { type: 'trade' }) > 2000);
+    await until(async () => (await receiver.metric('receiver_dropped_messages_total', { type: 'trade' })) > 2000);
     expect(await receiver.metric('receiver_buffer_messages')).toBeLessThan(600);
     await server().restart();
     await until(async () => (await stage.published.events('feed.overflow')).length === 1);
@@ -77,7 +81,10 @@ describe.skipIf(!redisServerInstalled())('with a Redis that fails', () => {
     expect(result).toMatchObject({ unaccounted: [], needless: [] });
     const dropped = await receiver.metric('receiver_dropped_messages_total', { type: 'trade' });
     expect(result.missing).toBe(dropped);
-    expect((await stage.published.events('feed.overflow'))[0]?.data).toMatchObject({ missing: dropped, trades: dropped });
+    expect((await stage.published.events('feed.overflow'))[0]?.data).toMatchObject({
+      missing: dropped,
+      trades: dropped,
+    });
   });
 
   it('reports what an emptied Redis took with it', async () => {
@@ -93,7 +100,9 @@ describe.skipIf(!redisServerInstalled())('with a Redis that fails', () => {
     await receiver.stop();
     const gaps = (await stage.published.statuses()).filter((s) => s.status === 'gap');
     for (const trade of lost) {
-      expect(gaps.some((gap) => gap.symbol === trade.symbol && gap.from_seq! <= trade.seq! && trade.seq! <= gap.to_seq!)).toBe(true);
+      expect(
+        gaps.some((gap) => gap.symbol === trade.symbol && gap.from_seq! <= trade.seq! && trade.seq! <= gap.to_seq!),
+      ).toBe(true);
     }
   });
 });

@@ -1,5 +1,5 @@
-// When Redis comes back without its last writes (emptied, or a crash before its file was flushed), what it had taken from
-// us is gone with them. Trades are numbered, so that becomes a reported gap.
+// When Redis comes back without its last writes (emptied, or a crash before its file was flushed), what it had taken
+// from us is gone with them. Trades are numbered, so that becomes a reported gap.
 import type { Redis } from 'ioredis';
 import { readFeedSeqs } from '../../bus/feed_seq.ts';
 import { toError } from '../../core/errors.ts';
@@ -42,7 +42,8 @@ export class RedisLoss {
         status.gap(symbol, { from, to, reason: 'redis lost what it had taken' }, to);
       }
       // Without gaps it only forgot the writer's key, as after an hour of silence.
-      if (gaps > 0) log.error({ gaps }, 'redis lost what it had taken: it was emptied or came back without its last writes');
+      if (gaps > 0)
+        log.error({ gaps }, 'redis lost what it had taken: it was emptied or came back without its last writes');
     } catch (error) {
       log.error({ err: toError(error) }, 'redis lost our last batches, and what is missing cannot be read');
     }

@@ -29,7 +29,11 @@ async function venue(): Promise<Venue> {
   await once(server, 'listening');
   const wires = new Map<WebSocket, Set<string>>();
   const self: Venue = {
-    url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`, sockets: new Set(), opened: 0, refuse: new Set(), mute: false,
+    url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    sockets: new Set(),
+    opened: 0,
+    refuse: new Set(),
+    mute: false,
     on: (socket) => wires.get(socket) ?? new Set(),
   };
   let number = 0;
@@ -46,7 +50,9 @@ async function venue(): Promise<Venue> {
       const { op, wire, id } = JSON.parse(data.toString()) as { op: string; wire: string[]; id: number };
       if (self.mute) return;
       const ok = wire.filter((name) => !self.refuse.has(name));
-      for (const name of ok) if (op === 'subscribe') wires.get(socket)?.add(name); else wires.get(socket)?.delete(name);
+      for (const name of ok)
+        if (op === 'subscribe') wires.get(socket)?.add(name);
+        else wires.get(socket)?.delete(name);
       socket.send(JSON.stringify({ id, ok }));
     });
   });
@@ -59,7 +65,16 @@ async function venue(): Promise<Venue> {
 }
 
 const feed = (limits: Partial<FeedProtocol['limits']> = {}): FeedProtocol => ({
-  limits: { maxWirePerSession: 3, maxWirePerRequest: 2, maxRequestBytes: 10_000, minSendIntervalMs: 1, maxSessionAgeMs: null, maxConnectsPer5Min: 100, pingAfterMs: 5000, ...limits },
+  limits: {
+    maxWirePerSession: 3,
+    maxWirePerRequest: 2,
+    maxRequestBytes: 10_000,
+    minSendIntervalMs: 1,
+    maxSessionAgeMs: null,
+    maxConnectsPer5Min: 100,
+    pingAfterMs: 5000,
+    ...limits,
+  },
   wireChannels: ({ channel, symbol }) => [`${channel}.${symbol}`],
   url: (base) => base,
   hello: () => [],
@@ -82,7 +97,11 @@ interface Seen {
 function run(url: string, protocol: FeedProtocol, options: Partial<ShardSetOptions> = {}): Seen {
   const seen: Omit<Seen, 'shards'> = { news: [], numbers: [], outcomes: [] };
   const shards = new ShardSet({
-    baseUrl: url, feed: protocol, clock, random: () => 0.5, budget: new ConnectBudget(clock, 100),
+    baseUrl: url,
+    feed: protocol,
+    clock,
+    random: () => 0.5,
+    budget: new ConnectBudget(clock, 100),
     onFrames(frames, onControl) {
       let data = 0;
       for (const { text } of frames) {
@@ -92,7 +111,10 @@ function run(url: string, protocol: FeedProtocol, options: Partial<ShardSetOptio
       return data;
     },
     onWire: (wire, outcome) => seen.outcomes.push(`${wire} ${outcome}`),
-    onPlatform: () => undefined, onBadFrame: () => undefined, onConnecting: () => undefined, onTrouble: () => undefined,
+    onPlatform: () => undefined,
+    onBadFrame: () => undefined,
+    onConnecting: () => undefined,
+    onTrouble: () => undefined,
     onAllUp: (cause) => seen.news.push(`up ${cause}`),
     onSomeDown: (reason) => seen.news.push(`down ${reason}`),
     ...options,
@@ -137,7 +159,9 @@ it('keeps the old connection when the new one cannot be had', async () => {
   const v = await venue();
   let allowed = 1;
   const { shards, news } = run(v.url, feed(), {
-    budget: { take: () => (allowed-- > 0 ? Promise.resolve() : Promise.reject(new Error('no more'))) } as unknown as ConnectBudget,
+    budget: {
+      take: () => (allowed-- > 0 ? Promise.resolve() : Promise.reject(new Error('no more'))),
+    } as unknown as ConnectBudget,
   });
   shards.retarget(new Set(['a']));
   await until(() => news.length === 1);
@@ -181,7 +205,10 @@ it('gives up a session whose requests are not answered', async () => {
   v.mute = true;
   const fast = { nowMicros: () => clock.nowMicros(), monotonicMs: () => clock.monotonicMs() * 50 };
   const troubles: string[] = [];
-  const { shards, news } = run(v.url, feed({ pingAfterMs: 1e9 }), { clock: fast, onTrouble: (_shard, reason) => troubles.push(reason) });
+  const { shards, news } = run(v.url, feed({ pingAfterMs: 1e9 }), {
+    clock: fast,
+    onTrouble: (_shard, reason) => troubles.push(reason),
+  });
   shards.retarget(new Set(['a']));
   await until(() => troubles.length > 0);
   expect(troubles[0]).toContain('not answered');
@@ -196,7 +223,10 @@ it('opens no more connections in five minutes than allowed', async () => {
   await budget.take(stop.signal);
   await budget.take(stop.signal);
   let third = false;
-  const waiting = budget.take(stop.signal).then(() => (third = true), () => undefined);
+  const waiting = budget.take(stop.signal).then(
+    () => (third = true),
+    () => undefined,
+  );
   await new Promise((resolve) => setImmediate(resolve));
   expect(third).toBe(false);
   stop.abort();

@@ -1,6 +1,6 @@
 // One connection's worth of channels, kept alive: a single loop is the only place that connects, so two reconnects can
-// never run at once. A planned change (age, notice of shutdown, a stale channel) opens the new connection first and closes
-// the old one after both have run side by side.
+// never run at once. A planned change (age, notice of shutdown, a stale channel) opens the new connection first and
+// closes the old one after both have run side by side.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Backoff } from '../../core/backoff.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -110,7 +110,8 @@ export class Shard {
         if (current === null) continue;
         this.#setUp(cause);
       }
-      const next: { over: boolean; reason: string } = wish === null ? await this.#untilOverOrReplaced(current) : { over: false, reason: wish };
+      const next: { over: boolean; reason: string } =
+        wish === null ? await this.#untilOverOrReplaced(current) : { over: false, reason: wish };
       wish = null;
       if (this.#o.clock.monotonicMs() - current.openedMs > STABLE_MS) this.#backoff.reset();
       if (next.over) {
@@ -137,7 +138,11 @@ export class Shard {
         this.#replace = (reason) => resolve({ over: false, reason });
         // Up to a tenth early, so that shards opened together do not all change together.
         const ageMs = this.#o.clock.monotonicMs() - live.openedMs;
-        if (maxSessionAgeMs !== null) timer = setTimeout(() => this.replace('session age'), Math.max(0, maxSessionAgeMs * (1 - 0.1 * this.#o.random()) - ageMs));
+        if (maxSessionAgeMs !== null)
+          timer = setTimeout(
+            () => this.replace('session age'),
+            Math.max(0, maxSessionAgeMs * (1 - 0.1 * this.#o.random()) - ageMs),
+          );
         void live.done.then((reason) => resolve({ over: true, reason }));
       });
     } finally {
@@ -180,7 +185,11 @@ export class Shard {
       await this.#o.mayConnect(signal);
       this.#o.onConnecting(cause);
       live = await this.#open();
-      const failed = await Promise.race([live.connection.whenSettled().then(() => null), live.done, this.#wait(SETTLE_MS).then(() => null)]);
+      const failed = await Promise.race([
+        live.connection.whenSettled().then(() => null),
+        live.done,
+        this.#wait(SETTLE_MS).then(() => null),
+      ]);
       if (failed === null && !signal.aborted) return live;
       if (failed !== null) this.#o.onTrouble(this, failed);
     } catch (error) {
@@ -196,7 +205,12 @@ export class Shard {
 
   async #open(): Promise<Live> {
     const { feed, clock, url } = this.#o;
-    const session = await openSession(url, { clock, pingAfterMs: feed.limits.pingAfterMs, onBadFrame: this.#o.onBadFrame, signal: this.#stop.signal });
+    const session = await openSession(url, {
+      clock,
+      pingAfterMs: feed.limits.pingAfterMs,
+      onBadFrame: this.#o.onBadFrame,
+      signal: this.#stop.signal,
+    });
     const connection = new Connection({
       feed,
       clock,

@@ -4,7 +4,8 @@ import type { FeedProtocol } from '../../exchanges/exchange.ts';
 import type { ConnectBudget } from './connect_budget.ts';
 import { Shard, type ShardHooks, type ShardOptions } from './shard.ts';
 
-export interface ShardSetOptions extends Omit<ShardHooks, 'mayConnect' | 'onUp' | 'onDown'>, Pick<ShardOptions, 'clock' | 'random'> {
+export interface ShardSetOptions
+  extends Omit<ShardHooks, 'mayConnect' | 'onUp' | 'onDown'>, Pick<ShardOptions, 'clock' | 'random'> {
   baseUrl: string;
   feed: FeedProtocol;
   budget: ConnectBudget;
@@ -108,12 +109,17 @@ export class ShardSet {
       onUp: (_shard, cause) => {
         if (this.allUp()) onAllUp(cause);
       },
-      onDown: (shard, reason) => onSomeDown(this.count > 1 ? `connection ${shard.name} of ${this.count}: ${reason}` : reason),
+      onDown: (shard, reason) =>
+        onSomeDown(this.count > 1 ? `connection ${shard.name} of ${this.count}: ${reason}` : reason),
     };
   }
 
   #retire(shard: Shard): void {
-    for (const [url, shards] of this.#shards) this.#shards.set(url, shards.filter((other) => other !== shard));
+    for (const [url, shards] of this.#shards)
+      this.#shards.set(
+        url,
+        shards.filter((other) => other !== shard),
+      );
     const closing = shard.close().finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
   }

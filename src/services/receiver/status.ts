@@ -66,17 +66,45 @@ export class FeedStatusReporter {
     this.#push('gap', null, reason);
   }
 
-  event(type: SystemEvent['type'], severity: SystemEvent['severity'], symbol: string | null, data: Record<string, unknown>): void {
-    this.#events.emit({ type, severity, market_id: this.#marketId, ...(symbol === null ? {} : { symbol: symbol.slice(0, 96) }), data });
+  event(
+    type: SystemEvent['type'],
+    severity: SystemEvent['severity'],
+    symbol: string | null,
+    data: Record<string, unknown>,
+  ): void {
+    this.#events.emit({
+      type,
+      severity,
+      market_id: this.#marketId,
+      ...(symbol === null ? {} : { symbol: symbol.slice(0, 96) }),
+      data,
+    });
   }
 
-  #push(status: FeedStatus['status'], symbol: string | null, reason: string, seqs: { from_seq?: number; to_seq?: number } = {}, position = 0): void {
+  #push(
+    status: FeedStatus['status'],
+    symbol: string | null,
+    reason: string,
+    seqs: { from_seq?: number; to_seq?: number } = {},
+    position = 0,
+  ): void {
     const now = this.#clock.nowMicros();
     const message: FeedStatus = {
-      v: 1, type: 'feed_status', market_id: this.#marketId, symbol, exchange_ts: now, received_ts: now,
-      status, ...seqs, reason: reason.slice(0, MAX_REASON),
+      v: 1,
+      type: 'feed_status',
+      market_id: this.#marketId,
+      symbol,
+      exchange_ts: now,
+      received_ts: now,
+      status,
+      ...seqs,
+      reason: reason.slice(0, MAX_REASON),
     };
-    this.#outbox.pushStatus(JSON.stringify(message), status === 'gap' && seqs.to_seq !== undefined ? symbol : null, position);
+    this.#outbox.pushStatus(
+      JSON.stringify(message),
+      status === 'gap' && seqs.to_seq !== undefined ? symbol : null,
+      position,
+    );
     this.#outbox.kick();
   }
 }

@@ -11,12 +11,16 @@ const command = async (body: unknown, market = 'deribit'): Promise<void> => {
 };
 const answers = async (request: string): Promise<SystemEvent[]> =>
   (await stage.published.events()).filter((event) => event.data['request_id'] === request);
-const wanted = async (market = 'deribit'): Promise<string[]> => (await stage.published.redis.smembers(subscriptionsKey(market))).sort();
-const tradesOf = (symbol: string, more: number) => async (): Promise<boolean> => (await stage.published.trades(symbol)).length > more;
+const wanted = async (market = 'deribit'): Promise<string[]> =>
+  (await stage.published.redis.smembers(subscriptionsKey(market))).sort();
+const tradesOf = (symbol: string, more: number) => async (): Promise<boolean> =>
+  (await stage.published.trades(symbol)).length > more;
 /** What the exchange really has on, over all connections. */
 const atExchange = (): string[] => {
   const venue = stage.simulator.state()['markets'] as Record<string, { connections: { channels?: string[] }[] }>;
-  return venue['deribit']!.connections.flatMap((c) => c.channels ?? []).filter((name) => name !== 'platform_state').sort();
+  return venue['deribit']!.connections.flatMap((c) => c.channels ?? [])
+    .filter((name) => name !== 'platform_state')
+    .sort();
 };
 
 it('subscribes and unsubscribes on command, durably, and answers per symbol and channel', async () => {
@@ -25,7 +29,8 @@ it('subscribes and unsubscribes on command, durably, and answers per symbol and 
   await command({ action: 'subscribe', symbols: ['ETH-PERPETUAL'], channels: ['trade', 'ticker'], request_id: 'r1' });
   await until(async () => (await answers('r1')).length === 2);
   expect((await answers('r1')).map((e) => [e.type, e.symbol, e.data['channel']]).sort()).toEqual([
-    ['subscription.accepted', 'ETH-PERPETUAL', 'ticker'], ['subscription.accepted', 'ETH-PERPETUAL', 'trade'],
+    ['subscription.accepted', 'ETH-PERPETUAL', 'ticker'],
+    ['subscription.accepted', 'ETH-PERPETUAL', 'trade'],
   ]);
   await until(tradesOf('ETH-PERPETUAL', 5));
   await command({ action: 'unsubscribe', symbols: ['BTC-PERPETUAL'], channels: ['trade'], request_id: 'r2' });
@@ -53,7 +58,9 @@ it('reports the pause between unsubscribe and subscribe as a gap, and says why',
   await until(tradesOf('ETH-PERPETUAL', eth + 30));
   await command({ action: 'subscribe', symbols: ['BTC-PERPETUAL'], channels: ['trade'] });
   await until(async () => (await stage.published.statuses()).some((s) => s.status === 'gap'));
-  expect((await stage.published.statuses()).filter((s) => s.status === 'gap')).toMatchObject([{ symbol: 'BTC-PERPETUAL', reason: 'was unsubscribed' }]);
+  expect((await stage.published.statuses()).filter((s) => s.status === 'gap')).toMatchObject([
+    { symbol: 'BTC-PERPETUAL', reason: 'was unsubscribed' },
+  ]);
 });
 
 it('answers nonsense with an event that names it, and changes nothing', async () => {
@@ -79,10 +86,16 @@ it('answers nonsense with an event that names it, and changes nothing', async ()
   bad.forEach(([, named], i) => expect(String(events[i]?.data['error'])).toContain(named));
   expect(JSON.stringify(events).length).toBeLessThan(10_000);
 
-  await command({ action: 'subscribe', symbols: ['NO-SUCH', 'ETH-PERPETUAL'], channels: ['trade'], request_id: 'half' });
+  await command({
+    action: 'subscribe',
+    symbols: ['NO-SUCH', 'ETH-PERPETUAL'],
+    channels: ['trade'],
+    request_id: 'half',
+  });
   await until(async () => (await answers('half')).length === 2);
   expect((await answers('half')).map((e) => [e.type, e.symbol]).sort()).toEqual([
-    ['subscription.accepted', 'ETH-PERPETUAL'], ['subscription.rejected', 'NO-SUCH'],
+    ['subscription.accepted', 'ETH-PERPETUAL'],
+    ['subscription.rejected', 'NO-SUCH'],
   ]);
   expect(await wanted()).toEqual([...before, 'trade:ETH-PERPETUAL'].sort());
   await command({ action: 'unsubscribe', symbols: ['NEVER-WAS'], channels: ['ohlc'], request_id: 'none' });
@@ -90,13 +103,14 @@ it('answers nonsense with an event that names it, and changes nothing', async ()
   expect((await answers('none'))[0]?.data['note']).toBe('was not subscribed');
 });
 
-it('tries again what the exchange leaves out of its acknowledgement, then reports it, and takes it when it can', async () => {
+it('tries again what an acknowledgement leaves out, then reports it, and takes it when it can', async () => {
   stage = await openStage({ MARKETS: 'deribit', DERIBIT_SYMBOLS: 'BTC-PERPETUAL,ETH-PERPETUAL', CHANNELS: 'trade' });
   stage.simulator.inject({ kind: 'reject_subscription', market_id: 'deribit', symbol: 'ETH-PERPETUAL', count: 3 });
   await stage.receive();
   await until(async () => (await stage.published.events('subscription.rejected')).length === 1);
   expect((await stage.published.events('subscription.rejected'))[0]).toMatchObject({
-    symbol: 'ETH-PERPETUAL', data: { channel: 'trade', reason: expect.stringContaining('left out of the acknowledgement') as string },
+    symbol: 'ETH-PERPETUAL',
+    data: { channel: 'trade', reason: expect.stringContaining('left out of the acknowledgement') as string },
   });
   // The fourth attempt succeeds.
   await until(tradesOf('ETH-PERPETUAL', 5));
@@ -105,13 +119,24 @@ it('tries again what the exchange leaves out of its acknowledgement, then report
 });
 
 it('keeps one refused stream from keeping the others out', async () => {
-  stage = await openStage({ MARKETS: 'binance_spot', BINANCE_SPOT_SYMBOLS: 'BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT', CHANNELS: 'trade' });
+  stage = await openStage({
+    MARKETS: 'binance_spot',
+    BINANCE_SPOT_SYMBOLS: 'BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT',
+    CHANNELS: 'trade',
+  });
   stage.simulator.inject({ kind: 'reject_subscription', market_id: 'binance_spot', symbol: 'SOLUSDT' });
   await stage.receive();
   for (const symbol of ['BTCUSDT', 'ETHUSDT', 'BNBUSDT']) await until(tradesOf(symbol, 3));
   await until(async () => (await stage.published.events('subscription.rejected')).length === 1);
-  expect((await stage.published.events('subscription.rejected'))[0]).toMatchObject({ symbol: 'SOLUSDT', data: { reason: expect.stringContaining('invalid stream') as string } });
-  expect((await stage.published.events('subscription.accepted')).map((e) => e.symbol).sort()).toEqual(['BNBUSDT', 'BTCUSDT', 'ETHUSDT']);
+  expect((await stage.published.events('subscription.rejected'))[0]).toMatchObject({
+    symbol: 'SOLUSDT',
+    data: { reason: expect.stringContaining('invalid stream') as string },
+  });
+  expect((await stage.published.events('subscription.accepted')).map((e) => e.symbol).sort()).toEqual([
+    'BNBUSDT',
+    'BTCUSDT',
+    'ETHUSDT',
+  ]);
 });
 
 it('refuses a configured symbol that the venue does not list, and takes it once it is listed', async () => {
@@ -119,7 +144,10 @@ it('refuses a configured symbol that the venue does not list, and takes it once 
   await stage.published.redis.sadd(symbolsKey('deribit'), 'BTC-PERPETUAL');
   await stage.receive();
   await until(async () => (await stage.published.events('subscription.rejected')).length === 1);
-  expect((await stage.published.events('subscription.rejected'))[0]).toMatchObject({ symbol: 'ETH-PERPETUAL', data: { reason: 'the venue does not list this symbol' } });
+  expect((await stage.published.events('subscription.rejected'))[0]).toMatchObject({
+    symbol: 'ETH-PERPETUAL',
+    data: { reason: 'the venue does not list this symbol' },
+  });
   expect(atExchange()).toEqual(['trades.BTC-PERPETUAL.100ms']);
   await stage.published.redis.sadd(symbolsKey('deribit'), 'ETH-PERPETUAL');
   await until(tradesOf('ETH-PERPETUAL', 0));

@@ -12,7 +12,12 @@ export interface SubscriptionsOptions {
   resolutions: readonly Resolution[];
   /** The wanted channels have changed. */
   retarget: (wires: ReadonlySet<string>) => void;
-  event: (type: SystemEvent['type'], severity: SystemEvent['severity'], symbol: string, data: Record<string, unknown>) => void;
+  event: (
+    type: SystemEvent['type'],
+    severity: SystemEvent['severity'],
+    symbol: string,
+    data: Record<string, unknown>,
+  ) => void;
   onActive: (subscription: Subscription) => void;
   onGone: (subscription: Subscription) => void;
 }
@@ -61,7 +66,10 @@ export class Subscriptions {
     return [...members].filter((member) => !this.#entries.has(member)).flatMap((member) => parseMember(member) ?? []);
   }
 
-  /** The wanted members from now on. `unlisted`: symbols that the venue does not list; they are refused unless already on. */
+  /**
+   * The wanted members from now on. `unlisted`: symbols that the venue does not list; they are refused unless already
+   * on.
+   */
   apply(members: ReadonlySet<string>, unlisted: ReadonlySet<string> = new Set()): void {
     let changed = false;
     for (const [member, entry] of this.#entries) {
@@ -117,12 +125,24 @@ export class Subscriptions {
       return false;
     }
     if (unlisted.has(subscription.symbol)) {
-      this.#reportOnce(member, 'subscription.rejected', subscription.symbol, 'the venue does not list this symbol', subscription.channel);
+      this.#reportOnce(
+        member,
+        'subscription.rejected',
+        subscription.symbol,
+        'the venue does not list this symbol',
+        subscription.channel,
+      );
       return false;
     }
     const wires = this.#o.feed.wireChannels(subscription, this.#o.resolutions);
     if (wires.length === 0) {
-      this.#reportOnce(member, 'subscription.rejected', subscription.symbol, 'the venue has no such channel', subscription.channel);
+      this.#reportOnce(
+        member,
+        'subscription.rejected',
+        subscription.symbol,
+        'the venue has no such channel',
+        subscription.channel,
+      );
       return false;
     }
     this.#reported.delete(member);
@@ -187,10 +207,20 @@ export class Subscriptions {
     this.#o.event(type, 'warning', symbol, { reason, ...(channel === undefined ? {} : { channel }) });
   }
 
-  #tell(type: SystemEvent['type'], severity: SystemEvent['severity'], entry: Entry, data: Record<string, unknown>, requests: readonly string[]): void {
+  #tell(
+    type: SystemEvent['type'],
+    severity: SystemEvent['severity'],
+    entry: Entry,
+    data: Record<string, unknown>,
+    requests: readonly string[],
+  ): void {
     const ids = requests.length === 0 ? [null] : requests;
     for (const id of ids) {
-      this.#o.event(type, severity, entry.symbol, { channel: entry.channel, ...data, ...(id === null ? {} : { request_id: id }) });
+      this.#o.event(type, severity, entry.symbol, {
+        channel: entry.channel,
+        ...data,
+        ...(id === null ? {} : { request_id: id }),
+      });
     }
   }
 }
