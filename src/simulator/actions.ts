@@ -70,14 +70,26 @@ export class Actions {
 
   state(): Record<string, unknown> {
     return {
-      seed: this.#world.seed, rate: this.#engine.rate, offset_ms: this.#world.skewMs, now_us: this.#world.nowUs(),
-      faults: this.#world.faults.list(), replay: this.#player.state(),
-      markets: Object.fromEntries([...this.#venues].map(([id, venue]) => [id, {
-        ...venue.state(),
-        instruments: [...venue.markets.values()].map(({ spec, history, watchers }) => ({
-          symbol: spec.symbol, first_seq: history.first, last_seq: history.last, watched: watchers > 0,
-        })),
-      }])),
+      seed: this.#world.seed,
+      rate: this.#engine.rate,
+      offset_ms: this.#world.skewMs,
+      now_us: this.#world.nowUs(),
+      faults: this.#world.faults.list(),
+      replay: this.#player.state(),
+      markets: Object.fromEntries(
+        [...this.#venues].map(([id, venue]) => [
+          id,
+          {
+            ...venue.state(),
+            instruments: [...venue.markets.values()].map(({ spec, history, watchers }) => ({
+              symbol: spec.symbol,
+              first_seq: history.first,
+              last_seq: history.last,
+              watched: watchers > 0,
+            })),
+          },
+        ]),
+      ),
     };
   }
 
@@ -118,10 +130,12 @@ function check(request: FaultRequest, venues: ReadonlyMap<string, Venue>): void 
   for (const name of TEXTS) if (fields[name] !== undefined && typeof fields[name] !== 'string') throw new ControlError(`${name}: expected a string`);
   for (const name of NUMBERS) {
     const value = fields[name];
-    if (value !== undefined && (typeof value !== 'number' || !Number.isFinite(value) || value < 0)) throw new ControlError(`${name}: expected a number, 0 or more`);
+    if (value !== undefined && (typeof value !== 'number' || !Number.isFinite(value) || value < 0))
+      throw new ControlError(`${name}: expected a number, 0 or more`);
   }
   const known = new Set<string>(['kind', ...TEXTS, ...NUMBERS]);
   const odd = Object.keys(fields).find((name) => !known.has(name));
   if (odd !== undefined) throw new ControlError(`${odd}: unknown field`);
-  if (request.market_id !== undefined && !venues.has(request.market_id)) throw new ControlError(`market_id: expected one of ${[...venues.keys()].join(', ')}`);
+  if (request.market_id !== undefined && !venues.has(request.market_id))
+    throw new ControlError(`market_id: expected one of ${[...venues.keys()].join(', ')}`);
 }

@@ -107,7 +107,7 @@ describe.each([
   it('watches trades', async () => {
     const trades = await exchange.watchTrades(symbol);
     if (watchesLedger) expectTruth(trades, wire, marketId);
-    else expect(trades[0]).toMatchObject({ symbol, side: expect.stringMatching(/buy|sell/) });
+    else expect([trades[0]?.symbol, ['buy', 'sell'].includes(String(trades[0]?.side))]).toEqual([symbol, true]);
   });
 
   it('watches a ticker', async () => {
@@ -142,7 +142,7 @@ describe('tardis-dev', () => {
       { exchange, symbols: [symbol], timeoutIntervalMS: 10_000, onError: (error) => void errors.push(error) }, normalizeTrades,
     );
     for await (const message of stream) {
-      if (message.type === 'trade') seen.push(message);
+      if ((message as { type: string }).type === 'trade') seen.push(message);
       if (seen.length >= 20) break;
     }
     expect(errors).toEqual([]);

@@ -27,11 +27,11 @@ export function withheld(world: World, market: Market): string | null {
 /** What a delivery can be turned into. */
 export interface Delivery {
   /** Queues the trade's frame (or its part of a batch). */
-  send(): void;
+  send: () => void;
   /** Queues the same id with another price; returns that price. */
-  twin(): string;
+  twin: () => string;
   /** Who would read garbage in this place. */
-  readers(): Iterable<Connection>;
+  readers: () => Iterable<Connection>;
   tradeId: string;
 }
 

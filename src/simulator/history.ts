@@ -9,6 +9,8 @@ export const LIQUIDATION_MASK = 24;
 
 export class History {
   readonly #limit: number;
+  /** Slots are counted from here: numbers beyond 2^31 must not cost a division each. */
+  #base: number;
   #capacity = 256;
   #ts = new Float64Array(256);
   #price = new Float64Array(256);
@@ -22,6 +24,7 @@ export class History {
   /** Keeps at most `limit` trades (rounded up to a power of two); the next trade gets number `firstSeq`. */
   constructor(firstSeq: number, limit: number) {
     this.#limit = 2 ** Math.ceil(Math.log2(Math.max(limit, 256)));
+    this.#base = firstSeq;
     this.first = firstSeq;
     this.last = firstSeq - 1;
   }
@@ -36,7 +39,7 @@ export class History {
       if (this.#capacity < this.#limit) this.#grow();
       else this.first++;
     }
-    const slot = ++this.last % this.#capacity;
+    const slot = this.#slot(++this.last);
     this.#ts[slot] = tsUs;
     this.#price[slot] = price;
     this.#lots[slot] = lots;
@@ -47,25 +50,26 @@ export class History {
 
   /** Forgets everything; the next trade gets number `firstSeq`. */
   restart(firstSeq: number): void {
+    this.#base = firstSeq;
     this.first = firstSeq;
     this.last = firstSeq - 1;
   }
 
   ts(seq: number): number {
-    return this.#ts[seq % this.#capacity] ?? 0;
+    return this.#ts[this.#slot(seq)] ?? 0;
   }
   price(seq: number): number {
-    return this.#price[seq % this.#capacity] ?? 0;
+    return this.#price[this.#slot(seq)] ?? 0;
   }
   lots(seq: number): number {
-    return this.#lots[seq % this.#capacity] ?? 0;
+    return this.#lots[this.#slot(seq)] ?? 0;
   }
   flags(seq: number): number {
-    return this.#flags[seq % this.#capacity] ?? 0;
+    return this.#flags[this.#slot(seq)] ?? 0;
   }
   /** Trade id (where it is not the sequence number) or the id of the aggregate the trade belongs to. */
   group(seq: number): number {
-    return this.#group[seq % this.#capacity] ?? 0;
+    return this.#group[this.#slot(seq)] ?? 0;
   }
   isSell(seq: number): boolean {
     return (this.flags(seq) & SELL) !== 0;
@@ -91,21 +95,22 @@ export class History {
     return low;
   }
 
+  #slot(seq: number): number {
+    return (seq - this.#base) & (this.#capacity - 1);
+  }
+
   #grow(): void {
-    const from = this.#capacity;
-    const to = from * 2;
-    const move = (old: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> => {
-      const wide = new Float64Array(to);
-      for (let seq = this.first; seq <= this.last; seq++) wide[seq % to] = old[seq % from] ?? 0;
+    const from = this.#capacity - 1;
+    const to = this.#capacity * 2;
+    const move = <A extends Float64Array | Uint8Array>(old: A, wide: A): A => {
+      for (let seq = this.first - this.#base; seq <= this.last - this.#base; seq++) wide[seq & (to - 1)] = old[seq & from] ?? 0;
       return wide;
     };
-    this.#ts = move(this.#ts);
-    this.#price = move(this.#price);
-    this.#lots = move(this.#lots);
-    this.#group = move(this.#group);
-    const flags = new Uint8Array(to);
-    for (let seq = this.first; seq <= this.last; seq++) flags[seq % to] = this.#flags[seq % from] ?? 0;
-    this.#flags = flags;
+    this.#ts = move(this.#ts, new Float64Array(to));
+    this.#price = move(this.#price, new Float64Array(to));
+    this.#lots = move(this.#lots, new Float64Array(to));
+    this.#group = move(this.#group, new Float64Array(to));
+    this.#flags = move(this.#flags, new Uint8Array(to));
     this.#capacity = to;
   }
 }

@@ -75,16 +75,27 @@ describe('the ledger', () => {
     function received(): unknown[] {
       const trade = (text: string): Record<string, unknown> => JSON.parse(text) as Record<string, unknown>;
       return [
-        ...spot.texts.map(trade).map((t) => ['binance_spot', String(t['t']), t['t'], t['t'], t['p'], t['q'], t['m'] === true ? 'sell' : 'buy', t['T']]),
-        ...usdm.texts.map(trade).map((t) => ['binance_usdm', String(t['a']), t['f'], t['l'], t['p'], t['q'], t['m'] === true ? 'sell' : 'buy', t['T']]),
-        ...deribit.texts.filter((text) => text.includes('"channel":"trades')).flatMap((text) => (JSON.parse(text) as { params: { data: Record<string, unknown>[] } }).params.data)
+        ...spot.texts
+          .map(trade)
+          .map((t) => ['binance_spot', String(t['t']), t['t'], t['t'], t['p'], t['q'], t['m'] === true ? 'sell' : 'buy', t['T']]),
+        ...usdm.texts
+          .map(trade)
+          .map((t) => ['binance_usdm', String(t['a']), t['f'], t['l'], t['p'], t['q'], t['m'] === true ? 'sell' : 'buy', t['T']]),
+        ...deribit.texts
+          .filter((text) => text.includes('"channel":"trades'))
+          .flatMap((text) => (JSON.parse(text) as { params: { data: Record<string, unknown>[] } }).params.data)
           .map((t) => ['deribit', t['trade_id'], t['trade_seq'], t['trade_seq'], t['price'], t['amount'], t['direction'], t['timestamp']]),
       ];
     }
     const numeric = (row: unknown[]): unknown[] => [...row.slice(0, 4), Number(row[4]), Number(row[5]), ...row.slice(6)];
-    const told = [...bench.simulator.ledger.entries()].filter((entry) => entry.k === 'trade' && entry.sent === true)
+    const told = [...bench.simulator.ledger.entries()]
+      .filter((entry) => entry.k === 'trade' && entry.sent === true)
       .map((e) => [e['market_id'], e['trade_id'], e.seq, e.seq_last, e['price'], e['amount'], e['side'], Math.floor(Number(e['ts']) / 1000)]);
-    const sorted = (rows: unknown[][]): unknown[] => rows.map(numeric).map((row) => JSON.stringify(row)).sort();
+    const sorted = (rows: unknown[][]): unknown[] =>
+      rows
+        .map(numeric)
+        .map((row) => JSON.stringify(row))
+        .sort();
     expect(sorted(received() as unknown[][])).toEqual(sorted(told));
     expect(told.length).toBeGreaterThan(300);
   });

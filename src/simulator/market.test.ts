@@ -11,10 +11,17 @@ import { decimalsOf, parseScaled, scaledBigText, scaledText, type Spec } from '.
 
 const NOW = 1_795_492_830_000;
 const SPECS = [...deribitSpecs(NOW), ...spotSpecs(), ...usdmSpecs(NOW)];
-const market = (spec: Spec, seed = 1, keep = 100_000): Market => new Market(spec, { seed, keep, liquidations: true });
+const market = (spec: Spec, seed = 1, keep = 100_000): Market => new Market(spec, { seed, keep, startMs: NOW, liquidations: true });
 
 function tradesOf({ history: h }: Market): unknown[] {
-  return Array.from({ length: h.size }, (_row, i) => h.first + i).map((seq) => [seq, h.ts(seq), h.price(seq), h.lots(seq), h.flags(seq), h.group(seq)]);
+  return Array.from({ length: h.size }, (_row, i) => h.first + i).map((seq) => [
+    seq,
+    h.ts(seq),
+    h.price(seq),
+    h.lots(seq),
+    h.flags(seq),
+    h.group(seq),
+  ]);
 }
 
 describe('a generated market', () => {
@@ -70,6 +77,16 @@ describe('a generated market', () => {
   });
 });
 
+describe('ids', () => {
+  it('are never given twice, however often the exchange starts again', () => {
+    const spec = SPECS[0] as Spec;
+    const first = market(spec);
+    first.generate(5_000, NOW * 1000, NOW * 1000 + 10_000_000);
+    const again = new Market(spec, { seed: 1, keep: 1_000, startMs: NOW + 10_000, liquidations: true });
+    expect(again.history.first).toBeGreaterThan(first.history.last);
+  });
+});
+
 describe('candles', () => {
   it('are the sums of their trades, exactly, at every interval', () => {
     const m = market(spotSpecs()[0] as Spec);
@@ -77,10 +94,16 @@ describe('candles', () => {
     for (let minute = 0; minute < 130; minute++) m.generate(40, (start + minute * 60_000) * 1000, (start + minute * 60_000 + 59_000) * 1000);
     const { history: h } = m;
     const now = start + 131 * 60_000;
-    for (const [interval, width] of [['1s', 1_000], ['1m', 60_000], ['5m', 300_000], ['1h', 3_600_000]] as const) {
+    for (const [interval, width] of [
+      ['1s', 1_000],
+      ['1m', 60_000],
+      ['5m', 300_000],
+      ['1h', 3_600_000],
+    ] as const) {
       for (const bar of m.candles.range(interval, start, start + 7_200_000 - 1, 300, now)) {
-        const seqs = Array.from({ length: h.size }, (_row, i) => h.first + i)
-          .filter((seq) => h.ts(seq) >= bar.openMs * 1000 && h.ts(seq) < (bar.openMs + width) * 1000);
+        const seqs = Array.from({ length: h.size }, (_row, i) => h.first + i).filter(
+          (seq) => h.ts(seq) >= bar.openMs * 1000 && h.ts(seq) < (bar.openMs + width) * 1000,
+        );
         expect(bar.count).toBe(seqs.length);
         if (seqs.length === 0) continue;
         const prices = seqs.map((seq) => h.price(seq));
@@ -119,12 +142,12 @@ describe('numbers', () => {
   });
 
   it('uses the exponent where Deribit does: when it is strictly shorter', () => {
-    expect(['85500.0', '74000', '83216.0', '1000.0', '100.0', '0.00002', '-0.00021714', '0.0001', '0.0639', '0.0', '10.50', '1000200.0'].map(floatText)).toEqual([
-      '8.55e4', '7.4e4', '83216.0', '1.0e3', '100.0', '2.0e-5', '-2.1714e-4', '0.0001', '0.0639', '0.0', '10.5', '1.0002e6',
-    ]);
+    expect(
+      ['85500.0', '74000', '83216.0', '1000.0', '100.0', '0.00002', '-0.00021714', '0.0001', '0.0639', '0.0', '10.50', '1000200.0'].map(floatText),
+    ).toEqual(['8.55e4', '7.4e4', '83216.0', '1.0e3', '100.0', '2.0e-5', '-2.1714e-4', '0.0001', '0.0639', '0.0', '10.5', '1.0002e6']);
     const random = new Prng(3);
     for (let i = 0; i < 2_000; i++) {
-      const plain = scaledText(random.u32() % 10_000_000, (random.u32() % 9));
+      const plain = scaledText(random.u32() % 10_000_000, random.u32() % 9);
       expect(Number(floatText(plain))).toBe(Number(plain));
     }
   });

@@ -6,11 +6,17 @@ import { Prng, hashText } from './prng.ts';
 import { scaledText, type Spec } from './spec.ts';
 
 const SIZES = 64;
+const AMOUNTS = 4_096;
+/** An exchange never gives an id twice: a later start begins with higher ones, as if it had traded so fast in between. */
+const EPOCH_S = 1_780_000_000;
+const IDS_PER_S = 1_000;
 
 export interface MarketOptions {
   seed: number;
   /** Trades kept for REST. */
   keep: number;
+  /** When this life of the exchange began. */
+  startMs: number;
   liquidations: boolean;
 }
 
@@ -38,6 +44,7 @@ export class Market {
   readonly #liquidations: boolean;
   #run: number;
   #tickDirection = 0;
+  readonly #amounts = new Map<number, string>();
   #textOf = NaN;
   #text = '';
 
@@ -47,8 +54,7 @@ export class Market {
     this.#random = new Prng(this.seed);
     this.#sizeRandom = new Prng(this.seed ^ 0x51ab);
     this.#liquidations = options.liquidations;
-    // Ids of a market that has traded for years; below 2^31, so that hashing them stays cheap.
-    const firstSeq = 1_000_000 + (this.seed % 300_000_000);
+    const firstSeq = 1_000_000 + (this.seed % 300_000_000) + Math.max(0, Math.floor(options.startMs / 1000) - EPOCH_S) * IDS_PER_S;
     this.#run = Math.floor(firstSeq * 0.8);
     this.history = new History(firstSeq, options.keep);
     this.candles = new Candles(spec, this.seed, this.history);
@@ -80,8 +86,13 @@ export class Market {
     return this.#text;
   }
 
+  /** The decimal text of an amount; the sizes of a market are few and remembered. */
   amountText(lots: number): string {
-    return scaledText(lots * this.spec.lot, this.spec.amountDecimals) + this.spec.amountPad;
+    const known = this.#amounts.get(lots);
+    if (known !== undefined) return known;
+    const text = scaledText(lots * this.spec.lot, this.spec.amountDecimals) + this.spec.amountPad;
+    if (this.#amounts.size < AMOUNTS) this.#amounts.set(lots, text);
+    return text;
   }
 
   /** Makes about `count` trades with times from `fromUs` to `toUs`; returns how many units of the rate it made. */

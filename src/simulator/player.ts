@@ -43,7 +43,12 @@ export class Player {
   }
 
   state(): Record<string, unknown>[] {
-    return this.#reels.map(({ name, next, frames, startMs }) => ({ name, played: next, frames: frames.length, running: startMs !== null && next < frames.length }));
+    return this.#reels.map(({ name, next, frames, startMs }) => ({
+      name,
+      played: next,
+      frames: frames.length,
+      running: startMs !== null && next < frames.length,
+    }));
   }
 
   #play(reel: Reel, untilMs: number): void {

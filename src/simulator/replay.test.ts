@@ -16,32 +16,67 @@ afterEach(async () => {
 });
 
 const T = 1_618_677_447;
-const AGG = { e: 'aggTrade', E: 1618677448100, a: 900, s: 'XYZUSDT', p: '12.30000000', q: '5.00000000', f: 40, l: 42, T: 1618677448084, m: true, M: true };
+const AGG = {
+  e: 'aggTrade',
+  E: 1618677448100,
+  a: 900,
+  s: 'XYZUSDT',
+  p: '12.30000000',
+  q: '5.00000000',
+  f: 40,
+  l: 42,
+  T: 1618677448084,
+  m: true,
+  M: true,
+};
+const TRADE =
+  '{"trade_seq":7,"trade_id":"99","timestamp":1618677447200,"price":8.5e-2,"direction":"buy","amount":0.3,' +
+  '"instrument_name":"BTC-24SEP21-40000-P","starbase_match_id":213378943477100544}';
+const QUOTE = '{"u":1,"s":"XYZUSDT","b":"12.29000000","B":"1.00000000","a":"12.30000000","A":"2.00000000"}';
+const notice = (kind: string, data: string): string =>
+  `{"jsonrpc":"2.0","method":"subscription","params":{"channel":"${kind}.BTC-24SEP21-40000-P.raw","data":${data}}}`;
 const lines: Record<string, object[]> = {
   spot: [
     { t: T, kind: 'connect', url: 'wss://stream.binance.com:9443/stream?streams=xyzusdt@aggTrade/xyzusdt@bookTicker' },
     { t: T + 0.1, kind: 'recv', data: JSON.stringify({ stream: 'xyzusdt@aggTrade', data: AGG }) },
-    { t: T + 0.2, kind: 'recv', data: '{"stream":"xyzusdt@bookTicker","data":{"u":1,"s":"XYZUSDT","b":"12.29000000","B":"1.00000000","a":"12.30000000","A":"2.00000000"}}' },
+    { t: T + 0.2, kind: 'recv', data: `{"stream":"xyzusdt@bookTicker","data":${QUOTE}}` },
     { t: T + 2, kind: 'recv', data: JSON.stringify({ stream: 'xyzusdt@aggTrade', data: { ...AGG, a: 901, f: 43, l: 43, q: '0.50000000' } }) },
   ],
   options: [
     {
-      t: T, kind: 'http', url: 'https://www.deribit.com/api/v2/public/get_instruments?currency=BTC', data: JSON.stringify({
-        result: [{
-          tick_size: 0.0005, strike: 40000, settlement_period: 'month', quote_currency: 'USD', option_type: 'put', min_trade_amount: 0.1, kind: 'option',
-          is_active: true, instrument_name: 'BTC-24SEP21-40000-P', expiration_timestamp: 1632470400000, contract_size: 1, base_currency: 'BTC',
-        }],
+      t: T,
+      kind: 'http',
+      url: 'https://www.deribit.com/api/v2/public/get_instruments?currency=BTC',
+      data: JSON.stringify({
+        result: [
+          {
+            tick_size: 0.0005,
+            strike: 40000,
+            settlement_period: 'month',
+            quote_currency: 'USD',
+            option_type: 'put',
+            min_trade_amount: 0.1,
+            kind: 'option',
+            is_active: true,
+            instrument_name: 'BTC-24SEP21-40000-P',
+            expiration_timestamp: 1632470400000,
+            contract_size: 1,
+            base_currency: 'BTC',
+          },
+        ],
       }),
     },
     { t: T, kind: 'connect', url: 'wss://www.deribit.com/ws/api/v2' },
-    { t: T + 0.1, kind: 'recv', data: '{"jsonrpc":"2.0","method":"subscription","params":{"channel":"ticker.BTC-24SEP21-40000-P.raw","data":{"last_price":8.55e-2,"instrument_name":"BTC-24SEP21-40000-P"}}}' },
+    { t: T + 0.1, kind: 'recv', data: notice('ticker', '{"last_price":8.55e-2,"instrument_name":"BTC-24SEP21-40000-P"}') },
     {
-      t: T + 0.2, kind: 'recv',
-      data: '{"jsonrpc":"2.0","method":"subscription","params":{"channel":"trades.BTC-24SEP21-40000-P.raw","data":[{"trade_seq":7,"trade_id":"99","timestamp":1618677447200,"price":8.5e-2,"direction":"buy","amount":0.3,"instrument_name":"BTC-24SEP21-40000-P","starbase_match_id":213378943477100544}]}}',
+      t: T + 0.2,
+      kind: 'recv',
+      data: notice('trades', `[${TRADE}]`),
     },
   ],
 };
-for (const [name, entries] of Object.entries(lines)) writeFileSync(join(folder, `${name}.jsonl`), entries.map((entry) => JSON.stringify(entry)).join('\n'));
+for (const [name, entries] of Object.entries(lines))
+  writeFileSync(join(folder, `${name}.jsonl`), entries.map((entry) => JSON.stringify(entry)).join('\n'));
 
 describe('a recording', () => {
   it('starts when it is heard, and plays at its own pace times the speed', async () => {
@@ -68,7 +103,9 @@ describe('a recording', () => {
     bench.run(3_000);
     await client.until((c) => c.frames.length === 4);
     const got = client.texts.map((text) => JSON.parse(text) as Record<string, unknown>);
-    expect(got.map((trade) => [trade['t'], trade['p'], trade['T'], trade['m']])).toEqual([40, 41, 42, 43].map((id) => [id, '12.30000000', 1618677448084, true]));
+    expect(got.map((trade) => [trade['t'], trade['p'], trade['T'], trade['m']])).toEqual(
+      [40, 41, 42, 43].map((id) => [id, '12.30000000', 1618677448084, true]),
+    );
     expect(got.slice(0, 3).reduce((sum, trade) => sum + Number(trade['q']), 0)).toBeCloseTo(5, 8);
     const told = [...bench.simulator.ledger.entries()].filter((entry) => entry['symbol'] === 'XYZUSDT');
     expect(told.map((entry) => [entry['trade_id'], entry['amount'], entry.sent])).toEqual(got.map((trade) => [String(trade['t']), trade['q'], true]));
@@ -109,7 +146,9 @@ describe.skipIf(!existsSync(RECORDED))('the recorded sessions (needs ../shared/f
     const state = bench.simulator.state() as { replay: { name: string; frames: number }[] };
     expect(state.replay.map(({ frames }) => frames).every((count) => count > 100)).toBe(true);
     const markets = (bench.simulator.state() as { markets: Record<string, { instruments: { symbol: string; last_seq: number }[] }> }).markets;
-    const symbols = (markets['binance_usdm']?.instruments ?? []).map((row) => row.symbol.toLowerCase()).filter((name) => /^(dent|ksm|xmr|yfi)usdt$/.test(name));
+    const symbols = (markets['binance_usdm']?.instruments ?? [])
+      .map((row) => row.symbol.toLowerCase())
+      .filter((name) => /^(dent|ksm|xmr|yfi)usdt$/.test(name));
     expect(symbols).toHaveLength(4);
     const client = await bench.connect(`/binance_usdm/market/stream?streams=${symbols.flatMap((s) => [`${s}@aggTrade`, `${s}@kline_1m`]).join('/')}`);
     bench.run(1_500);
@@ -121,8 +160,13 @@ describe.skipIf(!existsSync(RECORDED))('the recorded sessions (needs ../shared/f
     expect(got.length).toBe(185);
     for (const [i, text] of got.entries()) {
       const { data } = JSON.parse(text) as { data: Record<string, unknown> };
-      expect([String(data['a']), data['f'], data['l'], Number(data['p']), Number(data['q'])])
-        .toEqual([told[i]?.['trade_id'], told[i]?.seq, told[i]?.seq_last, Number(told[i]?.['price']), Number(told[i]?.['amount'])]);
+      expect([String(data['a']), data['f'], data['l'], Number(data['p']), Number(data['q'])]).toEqual([
+        told[i]?.['trade_id'],
+        told[i]?.seq,
+        told[i]?.seq_last,
+        Number(told[i]?.['price']),
+        Number(told[i]?.['amount']),
+      ]);
     }
   });
 });

@@ -1,7 +1,7 @@
 // The simulator: one HTTP server with a base per venue and /control, the engine, the ledger. Everything that is opened here
 // is closed by close().
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { Socket, type AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import type { Clock } from '../core/clock.ts';
 import { Actions } from './actions.ts';
@@ -38,6 +38,8 @@ export interface SimulatorOptions {
   /** Chance of faults; seeded when absent. */
   random?: () => number;
   log?: { info(fields: object, message: string): void; error(fields: object, message: string): void };
+  /** Called when the ledger cannot be written: nothing is sent any more, since nothing may be sent that is not in it. */
+  onFail?: (error: unknown) => void;
   /** Rate, connection and stream limits are enforced (default). */
   limits?: boolean;
   timing?: Partial<Timing>;
@@ -75,7 +77,10 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const log = options.log ?? { info: () => undefined, error: () => undefined };
   const ledger = openLedger(options.ledgerPath ?? null);
   const server = createServer();
-  const fail = (error: unknown): void => log.error({ err: error }, 'the simulator failed');
+  const fail = (error: unknown): void => {
+    log.error({ err: error }, 'the simulator failed');
+    options.onFail?.(error);
+  };
   const dice = new Prng(hashText(`${seed} faults`));
   const random = options.random ?? (() => dice.float());
   const world: World & { skewMs: number } = {
@@ -84,7 +89,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     nowUs: () => clock.nowMicros() + world.skewMs * 1000,
     nowMs: () => Math.floor(world.nowUs() / 1000),
   };
-  const recordings = options.replayDir == null ? [] : readRecordings(options.replayDir);
+  const recordings = typeof options.replayDir === 'string' ? readRecordings(options.replayDir) : [];
   const { venues, tapes } = createVenues(world, recordings, options.keep ?? 200_000);
   const player = new Player(world, tapes, options.speed ?? 1, options.loop ?? false);
   const engine = new Engine(world, [...venues.values()], player, options.rate ?? 200, options.symbols ?? null);
@@ -148,9 +153,9 @@ function route(server: Server, parts: Parts): Set<Socket> {
   });
   const accept = new WebSocketServer({ noServer: true, perMessageDeflate: false, autoPong: false, maxPayload: MAX_BODY, clientTracking: false });
   let nextId = 1;
-  server.on('upgrade', (request, raw, head) => {
+  server.on('upgrade', (request, socket, head) => {
+    if (!(socket instanceof Socket)) return;
     const [name, { path, query }] = exchangeOf(request, {});
-    const socket = raw as Socket;
     const venue = parts.venues.get(name);
     const fault = parts.world.faults.strike('refuse_connect', name);
     const refusal = venue === undefined ? { status: 404, body: 'Not Found' } : venue.refuse(path, socket.remoteAddress ?? '');
@@ -158,12 +163,12 @@ function route(server: Server, parts: Parts): Set<Socket> {
       refuse(socket, fault === null ? refusal : { status: Number(fault.mode ?? 503), body: 'Service Unavailable' });
       return;
     }
-    accept.handleUpgrade(request, raw, head, (ws) => {
+    accept.handleUpgrade(request, socket, head, (ws) => {
       const connection = new Connection(nextId++, name, ws, socket, parts.world.outbox);
       parts.world.ledger.note({ k: 'open', market_id: name, conn: connection.id, path });
       ws.on('error', () => ws.terminate());
       ws.on('close', (code) => parts.world.ledger.note({ k: 'close', market_id: name, conn: connection.id, code }));
-      venue.accept(connection, path, query, socket);
+      venue.accept(connection, path, query);
     });
   });
   return sockets;

@@ -39,7 +39,8 @@ export async function startBench(options: Partial<SimulatorOptions> = {}): Promi
   const simulator = await startSimulator({ port: 0, seed: 11, rate: 500, history: 20, clock, autoTick: false, ...options });
   const clients: Client[] = [];
   return {
-    simulator, clock,
+    simulator,
+    clock,
     run: (ms) => {
       for (let done = 0; done < ms; done += 10) {
         clock.move(10);
@@ -155,6 +156,9 @@ async function connect(url: string, options: { autoPong?: boolean } = {}): Promi
 export const rpc = (id: number, method: string, params: object = {}): string => JSON.stringify({ jsonrpc: '2.0', id, method, params });
 
 /** The answer to JSON-RPC request `id`. */
-export async function answerTo(client: Client, id: number): Promise<Record<string, unknown> & { result?: unknown; error?: { code: number; message: string; data?: unknown } }> {
+export async function answerTo(
+  client: Client,
+  id: number,
+): Promise<Record<string, unknown> & { result?: unknown; error?: { code: number; message: string; data?: unknown } }> {
   return JSON.parse(await client.frame(new RegExp(`^\\{"jsonrpc":"2.0","id":${id},`))) as Record<string, unknown>;
 }

@@ -1,6 +1,5 @@
 // What every part of the simulator shares: one clock (that can be skewed), one ledger, one outbox, one list of faults.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import type { Connection, Outbox } from './connection.ts';
 import type { Faults } from './faults.ts';
@@ -58,7 +57,7 @@ export interface Venue {
   readonly connections: ReadonlySet<Connection>;
   /** A refusal of a WebSocket handshake as an HTTP answer, or null to accept it. */
   refuse(path: string, ip: string): { status: number; body: string } | null;
-  accept(connection: Connection, path: string, query: URLSearchParams, raw: Socket): void;
+  accept(connection: Connection, path: string, query: URLSearchParams): void;
   http(exchange: HttpExchange): void;
   /** Trades `from`..`to` of the market were made: ledger and frames. */
   publish(market: Market, from: number, to: number): void;

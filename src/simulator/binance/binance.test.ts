@@ -40,13 +40,19 @@ describe('requests', () => {
   });
 
   it.each([
-    ['{', 3], [{ method: 'NOPE', id: 1 }, 2], [{ method: 'SUBSCRIBE', params: 'btcusdt@trade', id: 1 }, 2], [{ method: 'SUBSCRIBE', params: [1], id: 1 }, 2],
-    [{ method: 'GET_PROPERTY', params: ['nope'], id: 1 }, 0], [{ method: 'SET_PROPERTY', params: ['combined', 'yes'], id: 1 }, 1],
-    [{ method: 'SUBSCRIBE', params: [], id: { a: 1 } }, 2], [{ method: 'SUBSCRIBE', params: [], id: 'x'.repeat(37) }, 2],
+    ['{', 3],
+    [{ method: 'NOPE', id: 1 }, 2],
+    [{ method: 'SUBSCRIBE', params: 'btcusdt@trade', id: 1 }, 2],
+    [{ method: 'SUBSCRIBE', params: [1], id: 1 }, 2],
+    [{ method: 'GET_PROPERTY', params: ['nope'], id: 1 }, 0],
+    [{ method: 'SET_PROPERTY', params: ['combined', 'yes'], id: 1 }, 1],
+    [{ method: 'SUBSCRIBE', params: [], id: { a: 1 } }, 2],
+    [{ method: 'SUBSCRIBE', params: [], id: 'x'.repeat(37) }, 2],
   ])('answers %j with the flat error %i', async (request, code) => {
     const client = await bench.connect(`${SPOT}/ws`);
     client.send(request);
-    expect(parse(await client.frame(/"code"/))).toMatchObject({ code, msg: expect.any(String) });
+    const answer = parse(await client.frame(/"code"/));
+    expect([answer['code'], typeof answer['msg']]).toEqual([code, 'string']);
   });
 
   it('hears nothing by a name that does not exist, and times in microseconds when asked', async () => {
@@ -61,7 +67,10 @@ describe('requests', () => {
 });
 
 describe('limits and life', () => {
-  it.each([[SPOT, 5], [`${USDM}/market`, 10]] as const)('cuts a client of %s that sends more than %i messages in a second', async (base, most) => {
+  it.each([
+    [SPOT, 5],
+    [`${USDM}/market`, 10],
+  ] as const)('cuts a client of %s that sends more than %i messages in a second', async (base, most) => {
     const client = await bench.connect(`${base}/ws`);
     for (let id = 1; id <= most; id++) client.send({ method: 'LIST_SUBSCRIPTIONS', id });
     await client.until((c) => c.frames.length === most);
@@ -139,7 +148,11 @@ describe('streams', () => {
     bench.run(1_000);
     await Promise.all([spot.frame(/trade/), usdm.frame(/aggTrade/)]);
     await Promise.all([spot.barrier(), usdm.barrier()]);
-    const of = (stream: string): Record<string, number>[] => spot.texts.map(parse).filter((m) => m['stream'] === stream).map((m) => m['data'] as Record<string, number>);
+    const of = (stream: string): Record<string, number>[] =>
+      spot.texts
+        .map(parse)
+        .filter((m) => m['stream'] === stream)
+        .map((m) => m['data'] as Record<string, number>);
     const ids = of('btcusdt@trade').map((trade) => trade['t'] ?? 0);
     expect(ids).toEqual(ids.map((_id, i) => (ids[0] ?? 0) + i));
     for (const runs of [of('btcusdt@aggTrade'), usdm.texts.map((text) => parse(text) as Record<string, number>)]) {
@@ -148,7 +161,11 @@ describe('streams', () => {
         if (i > 0) expect([run['f'], run['a']]).toEqual([(runs[i - 1]?.['l'] ?? 0) + 1, (runs[i - 1]?.['a'] ?? 0) + 1]);
       }
     }
-    expect(of('btcusdt@aggTrade').map((run) => run['l']).at(-1)).toBe(ids.at(-1));
+    expect(
+      of('btcusdt@aggTrade')
+        .map((run) => run['l'])
+        .at(-1),
+    ).toBe(ids.at(-1));
   });
 
   it('closes each candle once, with the figures of its trades', async () => {
@@ -159,24 +176,46 @@ describe('streams', () => {
       await client.barrier();
     }
     await client.until((c) => c.texts.filter((text) => text.includes('"x":true')).length >= 2);
-    const bars = client.texts.map(parse).filter((m) => String(m['stream']).includes('kline')).map((m) => (m['data'] as { k: Record<string, unknown> }).k);
+    const bars = client.texts
+      .map(parse)
+      .filter((m) => String(m['stream']).includes('kline'))
+      .map((m) => (m['data'] as { k: Record<string, unknown> }).k);
     const closed = bars.filter((k) => k['x'] === true);
     expect(closed.map((k) => k['t'])).toEqual([...new Set(closed.map((k) => k['t']))]);
     const bar = closed[1] ?? {};
-    const inside = client.texts.map(parse).filter((m) => m['stream'] === 'btcusdt@trade').map((m) => m['data'] as Record<string, number & string>)
+    const inside = client.texts
+      .map(parse)
+      .filter((m) => m['stream'] === 'btcusdt@trade')
+      .map((m) => m['data'] as Record<string, number & string>)
       .filter((trade) => Number(trade['T']) >= Number(bar['t']) && Number(trade['T']) <= Number(bar['T']));
     expect(bar['n']).toBe(inside.length);
     expect([bar['f'], bar['L']]).toEqual([inside[0]?.['t'], inside.at(-1)?.['t']]);
-    expect(Number(bar['v'])).toBeCloseTo(inside.reduce((sum, trade) => sum + Number(trade['q']), 0), 5);
+    expect(Number(bar['v'])).toBeCloseTo(
+      inside.reduce((sum, trade) => sum + Number(trade['q']), 0),
+      5,
+    );
     const order = bars.map((k) => `${String(k['t'])} ${k['x'] === true ? 1 : 0}`);
     expect(order).toEqual([...order].sort());
   });
 
-  it.each([[SPOT, '/stream', '/api/v3'], [USDM, '/public/stream', '/fapi/v1']] as const)('chains depth on %s so that a REST snapshot and deltas agree', async (base, path, api) => {
-    interface Depth { U: number; u: number; pu?: number; b: [string, string][]; a: [string, string][] }
+  it.each([
+    [SPOT, '/stream', '/api/v3'],
+    [USDM, '/public/stream', '/fapi/v1'],
+  ] as const)('chains depth on %s so that a REST snapshot and deltas agree', async (base, path, api) => {
+    interface Depth {
+      U: number;
+      u: number;
+      pu?: number;
+      b: [string, string][];
+      a: [string, string][];
+    }
     const client = await bench.connect(`${base}${path}?streams=btcusdt@depth@100ms`);
     bench.run(1_000);
-    const snapshot = JSON.parse((await bench.get(`${base}${api}/depth?symbol=BTCUSDT&limit=100`)).body) as { lastUpdateId: number; bids: [string, string][]; asks: [string, string][] };
+    const snapshot = JSON.parse((await bench.get(`${base}${api}/depth?symbol=BTCUSDT&limit=100`)).body) as {
+      lastUpdateId: number;
+      bids: [string, string][];
+      asks: [string, string][];
+    };
     bench.run(2_000);
     const end = JSON.parse((await bench.get(`${base}${api}/depth?symbol=BTCUSDT&limit=100`)).body) as typeof snapshot;
     await client.until((c) => c.frames.length > 10);
@@ -189,11 +228,17 @@ describe('streams', () => {
       if (last !== 0 && base === USDM) expect(delta.pu).toBe(last);
       last = delta.u;
       if (delta.u <= snapshot.lastUpdateId) continue;
-      for (const [p, q] of delta.b) if (Number(q) === 0) levels.delete(`b${p}`); else levels.set(`b${p}`, q);
-      for (const [p, q] of delta.a) if (Number(q) === 0) levels.delete(`a${p}`); else levels.set(`a${p}`, q);
+      for (const [p, q] of delta.b)
+        if (Number(q) === 0) levels.delete(`b${p}`);
+        else levels.set(`b${p}`, q);
+      for (const [p, q] of delta.a)
+        if (Number(q) === 0) levels.delete(`a${p}`);
+        else levels.set(`a${p}`, q);
     }
     if (last !== end.lastUpdateId) return expect(last).toBeLessThan(end.lastUpdateId);
-    expect(Object.fromEntries(levels)).toEqual(Object.fromEntries([...end.bids.map(([p, q]) => [`b${p}`, q]), ...end.asks.map(([p, q]) => [`a${p}`, q])]));
+    expect(Object.fromEntries(levels)).toEqual(
+      Object.fromEntries([...end.bids.map(([p, q]) => [`b${p}`, q]), ...end.asks.map(([p, q]) => [`a${p}`, q])]),
+    );
   });
 
   it('says bookTicker without a type on spot and with one on USD-M', async () => {
@@ -208,9 +253,13 @@ describe('streams', () => {
 
 describe('REST', () => {
   it.each([
-    [`${SPOT}/api/v3/trades?symbol=NOPE`, 400, -1121], [`${SPOT}/api/v3/trades`, 400, -1102], [`${SPOT}/api/v3/trades?symbol=btc!`, 400, -1100],
-    [`${SPOT}/api/v3/klines?symbol=BTCUSDT&interval=7m`, 400, -1120], [`${SPOT}/api/v3/trades?symbol=BTCUSDT&limit=x`, 400, -1100],
-    [`${USDM}/fapi/v1/klines?symbol=BTCUSDT&interval=1s`, 400, -1120], [`${SPOT}/api/v3/account`, 401, -2014],
+    [`${SPOT}/api/v3/trades?symbol=NOPE`, 400, -1121],
+    [`${SPOT}/api/v3/trades`, 400, -1102],
+    [`${SPOT}/api/v3/trades?symbol=btc!`, 400, -1100],
+    [`${SPOT}/api/v3/klines?symbol=BTCUSDT&interval=7m`, 400, -1120],
+    [`${SPOT}/api/v3/trades?symbol=BTCUSDT&limit=x`, 400, -1100],
+    [`${USDM}/fapi/v1/klines?symbol=BTCUSDT&interval=1s`, 400, -1120],
+    [`${SPOT}/api/v3/account`, 401, -2014],
   ])('%s is refused with %i and %i', async (path, status, code) => {
     const answer = await bench.get(path);
     expect([answer.status, parse(answer.body)['code']]).toEqual([status, code]);
@@ -234,9 +283,12 @@ describe('REST', () => {
   it('pages raw trades and aggregates by id, to the end', async () => {
     bench.simulator.setRate(5_000);
     bench.run(3_000);
-    for (const [path, id] of [[`${SPOT}/api/v3/historicalTrades?symbol=BTCUSDT&limit=100`, 'id'], [`${USDM}/fapi/v1/aggTrades?symbol=BTCUSDT&limit=100`, 'a']] as const) {
+    for (const [path, id] of [
+      [`${SPOT}/api/v3/historicalTrades?symbol=BTCUSDT&limit=100`, 'id'],
+      [`${USDM}/fapi/v1/aggTrades?symbol=BTCUSDT&limit=100`, 'a'],
+    ] as const) {
       const rows: Record<string, number>[] = [];
-      for (let from = 1; ; ) {
+      for (let from = 1; ;) {
         const page = JSON.parse((await bench.get(`${path}&fromId=${from}`)).body) as Record<string, number>[];
         rows.push(...page);
         if (page.length < 100) break;

@@ -33,7 +33,8 @@ export function depthText(stream: Stream, book: Book, nowUs: number, futures: bo
     const ms = Math.floor(nowUs / 1000);
     const head = futures ? `"E":${ms},"T":${ms - 3}` : `"E":${time(nowUs, micro)}`;
     const chain = `"U":${previous + 1},"u":${book.updateId}${futures ? `,"pu":${previous}` : ''}`;
-    return `{"e":"depthUpdate",${head},"s":"${market.spec.symbol}",${chain},"b":[${bids}],"a":[${asks}]${futures ? `,"ps":"${market.spec.symbol}","st":1` : ''}}`;
+    const extra = futures ? `,"ps":"${market.spec.symbol}","st":1` : '';
+    return `{"e":"depthUpdate",${head},"s":"${market.spec.symbol}",${chain},"b":[${bids}],"a":[${asks}]${extra}}`;
   });
 }
 
@@ -44,9 +45,10 @@ export function partialDepthText(stream: Stream, book: Book, nowUs: number, futu
   book.refresh();
   const { bids, asks } = topLevels(market, book, Number(stream.parsed.detail));
   const ms = Math.floor(nowUs / 1000);
+  const u = book.updateId;
   stream.send(() =>
     futures
-      ? `{"e":"depthUpdate","E":${ms},"T":${ms - 3},"s":"${market.spec.symbol}","U":${book.updateId - 1},"u":${book.updateId},"pu":${book.updateId - 2},"b":[${bids}],"a":[${asks}]}`
+      ? `{"e":"depthUpdate","E":${ms},"T":${ms - 3},"s":"${market.spec.symbol}","U":${u - 1},"u":${u},"pu":${u - 2},"b":[${bids}],"a":[${asks}]}`
       : `{"lastUpdateId":${book.updateId},"bids":[${bids}],"asks":[${asks}]}`,
   );
 }

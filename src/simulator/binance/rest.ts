@@ -7,18 +7,8 @@ import { topLevels } from './depth.ts';
 import { aggTradeRows, klineRows, tradeRows } from './rest_data.ts';
 import { isInterval } from './streams.ts';
 import type { BinanceVenue } from './venue.ts';
-import { Weights, type Verdict } from './weights.ts';
-
-/** `{code,msg}` under an HTTP status. */
-export class BinanceError extends Error {
-  readonly status: number;
-  readonly code: number;
-  constructor(code: number, message: string, status = 400) {
-    super(message);
-    this.code = code;
-    this.status = status;
-  }
-}
+import { BinanceError, faultBody, illegal, limitBody } from './errors.ts';
+import { Weights } from './weights.ts';
 
 interface Route {
   weight: number;
@@ -193,7 +183,7 @@ export class BinanceRest {
     const text = query.get('symbols');
     if (text === null) return null;
     const names = /^\[("[A-Z0-9-_.]{1,20}",?)*\]$/.test(text) ? (JSON.parse(text) as string[]) : null;
-    if (names === null) throw new BinanceError(-1100, "Illegal characters found in parameter 'symbols'; legal range is '^\\[(\"[A-Z0-9-_.]{1,20}\"(,\"[A-Z0-9-_.]{1,20}\"){0,}){0,1}\\]$'.");
+    if (names === null) throw illegal('symbols', '^\\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\\]$');
     return names.map((name) => this.#named(name));
   }
 
@@ -202,7 +192,7 @@ export class BinanceRest {
   }
 
   #named(symbol: string): Market {
-    if (!SYMBOL.test(symbol)) throw new BinanceError(-1100, "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.");
+    if (!SYMBOL.test(symbol)) throw illegal('symbol', '^[A-Z0-9-_.]{1,20}$');
     const market = this.#venue.markets.get(symbol);
     if (market === undefined) throw new BinanceError(-1121, 'Invalid symbol.');
     return market;
@@ -216,7 +206,7 @@ export class BinanceRest {
 
   #int(query: URLSearchParams, name: string): number | null {
     const value = intParam(query, name);
-    if (value !== null && (Number.isNaN(value) || value < 0)) throw new BinanceError(-1100, `Illegal characters found in parameter '${name}'; legal range is '^[0-9]{1,20}$'.`);
+    if (value !== null && (Number.isNaN(value) || value < 0)) throw illegal(name, '^[0-9]{1,20}$');
     return value;
   }
 
@@ -245,20 +235,4 @@ function dayTicker(market: Market, nowMs: number, futures: boolean): Record<stri
     quoteVolume: f['quoteVolume'], openTime: nowMs - 86_400_000, closeTime: nowMs, firstId: f['first'], lastId: f['lastId'], count: f['count'],
     ...(futures ? {} : quote),
   };
-}
-
-function limitBody(verdict: Verdict, limit: number): string {
-  const msg = verdict.status === 418
-    ? `Way too much request weight used; IP banned until ${verdict.until}. Please use WebSocket Streams for live updates to avoid bans.`
-    : `Too much request weight used; current limit is ${limit} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API.`;
-  return JSON.stringify({ code: -1003, msg });
-}
-
-function faultBody(status: number, limit: number, nowMs: number): { body: string; headers?: Record<string, number> } {
-  if (status === 429 || status === 418) {
-    const verdict: Verdict = { status, used: limit + 1, retryAfterS: status === 418 ? 120 : 2, until: nowMs + 120_000 };
-    return { body: limitBody(verdict, limit), headers: { 'retry-after': verdict.retryAfterS } };
-  }
-  if (status >= 500) return { body: '{"code":-1000,"msg":"An unknown error occurred while processing the request."}' };
-  return { body: '{"code":-1102,"msg":"Mandatory parameter \'symbol\' was not sent, was empty/null, or malformed."}' };
 }

@@ -74,7 +74,7 @@ export class Stream {
   }
 
   add(connection: Connection, group: number): void {
-    this.#groups[group as 0]?.push(connection);
+    this.#groups[group as 0].push(connection);
     this.size++;
   }
 

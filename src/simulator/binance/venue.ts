@@ -1,5 +1,4 @@
 // One Binance venue: who is connected, what they hear, and what happens each tick. REST is in rest.ts.
-import type { Socket } from 'node:net';
 import { Book } from '../book.ts';
 import type { Connection } from '../connection.ts';
 import { Mischief, tradeLine, withheld } from '../emission.ts';
@@ -57,7 +56,7 @@ export class BinanceVenue implements Venue, SessionHost {
   }
 
   addMarket(spec: Spec, keep: number): Market {
-    const market = new Market(spec, { seed: this.world.seed, keep, liquidations: false });
+    const market = new Market(spec, { seed: this.world.seed, keep, startMs: this.world.nowMs(), liquidations: false });
     this.markets.set(spec.symbol, market);
     return market;
   }
@@ -72,7 +71,7 @@ export class BinanceVenue implements Venue, SessionHost {
     return over ? { status: 429, body: 'Too Many Requests' } : null;
   }
 
-  accept(connection: Connection, path: string, query: URLSearchParams, _raw: Socket): void {
+  accept(connection: Connection, path: string, query: URLSearchParams): void {
     const combined = /\/stream$/.test(path);
     const micro = !this.flavour.futures && (query.get('timeUnit') ?? '').toUpperCase() === 'MICROSECOND';
     const session = new Session(this, connection, { category: this.#category(path) ?? 'single', combined, micro });

@@ -3,8 +3,7 @@ import { asciiFrame, frame, type Connection } from '../connection.ts';
 import type { Market } from '../market.ts';
 import { notification } from './frames.ts';
 
-export type ChannelType =
-  | 'trades' | 'ticker' | 'incremental_ticker' | 'quote' | 'chart' | 'book' | 'grouped_book' | 'perpetual' | 'index' | 'silent';
+export type ChannelType = 'trades' | 'ticker' | 'incremental_ticker' | 'quote' | 'chart' | 'book' | 'grouped_book' | 'perpetual' | 'index' | 'silent';
 
 export interface ChannelName {
   type: ChannelType;
@@ -22,12 +21,34 @@ export interface ChannelName {
 
 const INTERVALS: Readonly<Record<string, number>> = { raw: 0, '100ms': 100, agg2: 1000 };
 export const RESOLUTIONS: Readonly<Record<string, string>> = {
-  '1': '1m', '3': '3m', '5': '5m', '10': '10m', '15': '15m', '30': '30m', '60': '1h', '120': '2h', '180': '3h', '360': '6h', '720': '12h', '1D': '1d',
+  '1': '1m',
+  '3': '3m',
+  '5': '5m',
+  '10': '10m',
+  '15': '15m',
+  '30': '30m',
+  '60': '1h',
+  '120': '2h',
+  '180': '3h',
+  '360': '6h',
+  '720': '12h',
+  '1D': '1d',
 };
 const KINDS = new Set(['any', 'future', 'option', 'spot', 'future_combo', 'option_combo', 'combo']);
 const GROUPS = new Set(['none', '1', '2', '5', '10', '25', '100', '250']);
 /** Channels that exist and never speak by themselves; POST /control/announce speaks on them. */
-const SILENT = /^(platform_state(\.public_methods_state)?|instrument\.state\.\w+\.\w+|deribit_volatility_index\.\w+|markprice\.options\.\w+|estimated_expiration_price\.\w+|block_trade_confirmations|block_rfq\.trades\.\w+)$/;
+const SILENT = new RegExp(
+  `^(${[
+    'platform_state',
+    'platform_state\\.public_methods_state',
+    'instrument\\.state\\.\\w+\\.\\w+',
+    'deribit_volatility_index\\.\\w+',
+    'markprice\\.options\\.\\w+',
+    'estimated_expiration_price\\.\\w+',
+    'block_trade_confirmations',
+    'block_rfq\\.trades\\.\\w+',
+  ].join('|')})$`,
+);
 
 /** Reads a channel name; null when Deribit would drop it from the acknowledgement. */
 export function parseChannel(name: string, knows: (instrument: string) => boolean): ChannelName | null {
@@ -45,10 +66,13 @@ export function parseChannel(name: string, knows: (instrument: string) => boolea
     return pace === null ? null : make('trades', { kind: second, currency: third, ...pace });
   }
   if (head === 'chart' && second === 'trades' && parts.length === 4) {
-    return knows(third) && Object.hasOwn(RESOLUTIONS, fourth) ? make('chart', { instrument: third, detail: RESOLUTIONS[fourth] ?? '', everyMs: 500 }) : null;
+    return knows(third) && Object.hasOwn(RESOLUTIONS, fourth)
+      ? make('chart', { instrument: third, detail: RESOLUTIONS[fourth] ?? '', everyMs: 500 })
+      : null;
   }
   if (!knows(second)) return null;
-  if (parts.length === 2 && (head === 'quote' || head === 'incremental_ticker')) return make(head, { instrument: second, everyMs: head === 'quote' ? 50 : 100 });
+  if (parts.length === 2 && (head === 'quote' || head === 'incremental_ticker'))
+    return make(head, { instrument: second, everyMs: head === 'quote' ? 50 : 100 });
   if (head === 'book' && parts.length === 5) {
     const pace = interval(fifth);
     const good = pace !== null && !pace.raw && GROUPS.has(third) && ['1', '10', '20'].includes(fourth);

@@ -32,23 +32,30 @@ interface Trade {
   legs?: Trade[];
 }
 const notices = (channel: string): { text: string; data: unknown }[] =>
-  client.texts.filter((text) => text.includes(`"channel":"${channel}"`)).map((text) => ({ text, data: (JSON.parse(text) as { params: { data: unknown } }).params.data }));
+  client.texts
+    .filter((text) => text.includes(`"channel":"${channel}"`))
+    .map((text) => ({ text, data: (JSON.parse(text) as { params: { data: unknown } }).params.data }));
 
 describe('envelope and errors', () => {
   it('wraps results with microsecond times', async () => {
     const answer = await call('public/test');
-    expect(answer).toMatchObject({ jsonrpc: '2.0', id: 1, result: { version: expect.any(String) }, testnet: false });
+    expect(answer).toMatchObject({ jsonrpc: '2.0', id: 1, result: { version: '1.2.26' }, testnet: false });
     expect(Number(answer['usOut']) - Number(answer['usIn'])).toBe(answer['usDiff']);
   });
 
   it.each([
-    ['public/nothing', {}, -32601], ['public/test', { expected_result: 'exception' }, 11094], ['public/ticker', {}, -32602],
-    ['public/ticker', { instrument_name: 'BTC-NOPE' }, 13020], ['public/set_heartbeat', { interval: 9 }, -32602],
+    ['public/nothing', {}, -32601],
+    ['public/test', { expected_result: 'exception' }, 11094],
+    ['public/ticker', {}, -32602],
+    ['public/ticker', { instrument_name: 'BTC-NOPE' }, 13020],
+    ['public/set_heartbeat', { interval: 9 }, -32602],
     ['public/get_last_trades_by_instrument', { instrument_name: 'BTC-PERPETUAL', count: 1001 }, -32602],
     ['public/get_tradingview_chart_data', { instrument_name: 'BTC-PERPETUAL', resolution: '7', start_timestamp: 1, end_timestamp: 2 }, -32602],
-    ['private/buy', { instrument_name: 'BTC-PERPETUAL', amount: 10 }, 13009], ['private/subscribe', { channels: [] }, 13009],
+    ['private/buy', { instrument_name: 'BTC-PERPETUAL', amount: 10 }, 13009],
+    ['private/subscribe', { channels: [] }, 13009],
     ['public/auth', { grant_type: 'client_credentials', client_id: 'x', client_secret: 'y' }, 13004],
-    ['public/subscribe', { channels: ['trades.BTC-PERPETUAL.raw'] }, 13778], ['public/subscribe', { channels: Array.from({ length: 501 }, () => 'x') }, -32602],
+    ['public/subscribe', { channels: ['trades.BTC-PERPETUAL.raw'] }, 13778],
+    ['public/subscribe', { channels: Array.from({ length: 501 }, () => 'x') }, -32602],
   ])('answers %s %j with %i', async (method, params, code) => {
     expect((await call(method, params)).error?.code).toBe(code);
   });
@@ -113,14 +120,21 @@ describe('limits and life', () => {
 
 describe('channels', () => {
   it('drops bad channels from the acknowledgement without a word', async () => {
-    const good = ['trades.BTC-PERPETUAL.100ms', 'trades.option.BTC.agg2', 'platform_state', 'instrument.state.any.any', 'chart.trades.ETH-PERPETUAL.1D'];
+    const good = [
+      'trades.BTC-PERPETUAL.100ms',
+      'trades.option.BTC.agg2',
+      'platform_state',
+      'instrument.state.any.any',
+      'chart.trades.ETH-PERPETUAL.1D',
+    ];
     const bad = ['trades.BTC-PERPETUAL.50ms', 'trades.NOPE.100ms', 'nonsense', 'chart.trades.BTC-PERPETUAL.7', 'book.BTC-PERPETUAL.none.3.100ms', ''];
     expect((await subscribe(...good, ...bad)).result).toEqual(good);
   });
 
   it('batches trades by 100 ms, contiguous, only of what was subscribed', async () => {
     const [option] = (bench.simulator.state() as { markets: { deribit: { instruments: { symbol: string }[] } } }).markets.deribit.instruments
-      .map((row) => row.symbol).filter((name) => name.endsWith('-C'));
+      .map((row) => row.symbol)
+      .filter((name) => name.endsWith('-C'));
     await subscribe('trades.BTC-PERPETUAL.100ms', `ticker.${option}.100ms`);
     bench.run(1_000);
     await client.frame(/ticker/);
@@ -132,7 +146,9 @@ describe('channels', () => {
     const seqs = batches.flat().map((trade) => trade.trade_seq);
     expect(seqs).toEqual(seqs.map((_seq, i) => (seqs[0] ?? 0) + i));
     expect(new Set(batches.flat().map((trade) => trade.instrument_name))).toEqual(new Set(['BTC-PERPETUAL']));
-    expect(client.texts.filter((text) => text.includes('subscription')).every((text) => /"channel":"(trades.BTC-PERP|ticker\.)/.test(text))).toBe(true);
+    expect(client.texts.filter((text) => text.includes('subscription')).every((text) => /"channel":"(trades.BTC-PERP|ticker\.)/.test(text))).toBe(
+      true,
+    );
   });
 
   it('writes integers beyond 2^53 and now and then a price with an exponent', async () => {
@@ -148,7 +164,9 @@ describe('channels', () => {
   });
 
   it('opens .raw with credentials', async () => {
-    expect((await call('public/auth', { grant_type: 'client_credentials', client_id: 'sim', client_secret: 'sim-secret' }, 2)).result).toMatchObject({ token_type: 'bearer' });
+    expect((await call('public/auth', { grant_type: 'client_credentials', client_id: 'sim', client_secret: 'sim-secret' }, 2)).result).toMatchObject({
+      token_type: 'bearer',
+    });
     expect((await subscribe('trades.BTC-PERPETUAL.raw')).result).toEqual(['trades.BTC-PERPETUAL.raw']);
     bench.run(300);
     await client.barrier();
@@ -165,15 +183,25 @@ describe('channels', () => {
     const [printed] = notices(`trades.${combo}.100ms`).flatMap(({ data }) => data as Trade[]);
     const leg = printed?.legs?.find((row) => row.instrument_name === 'BTC-PERPETUAL');
     expect(leg?.combo_id).toBe(combo);
-    const onLeg = notices('trades.BTC-PERPETUAL.100ms').flatMap(({ data }) => data as Trade[]).find((row) => row.trade_id === leg?.trade_id);
+    const onLeg = notices('trades.BTC-PERPETUAL.100ms')
+      .flatMap(({ data }) => data as Trade[])
+      .find((row) => row.trade_id === leg?.trade_id);
     expect(onLeg).toEqual(leg);
-    const seqs = notices('trades.BTC-PERPETUAL.100ms').flatMap(({ data }) => data as Trade[]).map((row) => row.trade_seq);
+    const seqs = notices('trades.BTC-PERPETUAL.100ms')
+      .flatMap(({ data }) => data as Trade[])
+      .map((row) => row.trade_seq);
     expect(seqs).toEqual(seqs.map((_seq, i) => (seqs[0] ?? 0) + i));
   });
 
   it('chains a book: a snapshot, then changes that make the next snapshot', async () => {
     type Row = [string, number, number];
-    interface BookData { type: string; change_id: number; prev_change_id?: number; bids: Row[]; asks: Row[] }
+    interface BookData {
+      type: string;
+      change_id: number;
+      prev_change_id?: number;
+      bids: Row[];
+      asks: Row[];
+    }
     await subscribe('book.BTC-PERPETUAL.100ms');
     bench.run(2_000);
     await client.barrier();
@@ -210,7 +238,9 @@ describe('channels', () => {
   it('stops after unsubscribing, with nothing lost before', async () => {
     await subscribe('trades.BTC-PERPETUAL.100ms');
     bench.run(250);
-    expect((await call('public/unsubscribe', { channels: ['trades.BTC-PERPETUAL.100ms', 'never.was'] }, 7)).result).toEqual(['trades.BTC-PERPETUAL.100ms']);
+    expect((await call('public/unsubscribe', { channels: ['trades.BTC-PERPETUAL.100ms', 'never.was'] }, 7)).result).toEqual([
+      'trades.BTC-PERPETUAL.100ms',
+    ]);
     const before = notices('trades.BTC-PERPETUAL.100ms').flatMap(({ data }) => data as Trade[]).length;
     bench.run(300);
     await client.barrier();
@@ -227,22 +257,41 @@ describe('history', () => {
     await client.barrier();
     const live = notices('trades.BTC-PERPETUAL.100ms').flatMap(({ data }) => data as Trade[]);
     const [from, to] = [live[3]?.trade_seq ?? 0, live[12]?.trade_seq ?? 0];
-    const page = await call('public/get_last_trades_by_instrument', { instrument_name: 'BTC-PERPETUAL', start_seq: from, end_seq: to, count: 1000, sorting: 'asc' }, 2);
+    const page = await call(
+      'public/get_last_trades_by_instrument',
+      { instrument_name: 'BTC-PERPETUAL', start_seq: from, end_seq: to, count: 1000, sorting: 'asc' },
+      2,
+    );
     expect(page.result).toEqual({ trades: live.slice(3, 13), has_more: false });
-    const part = await call('public/get_last_trades_by_instrument', { instrument_name: 'BTC-PERPETUAL', start_seq: from, end_seq: to, count: 4, sorting: 'desc' }, 3);
+    const part = await call(
+      'public/get_last_trades_by_instrument',
+      { instrument_name: 'BTC-PERPETUAL', start_seq: from, end_seq: to, count: 4, sorting: 'desc' },
+      3,
+    );
     expect(part.result).toEqual({ trades: live.slice(9, 13).reverse(), has_more: true });
     const none = await call('public/get_last_trades_by_instrument', { instrument_name: 'BTC-PERPETUAL', start_seq: to + 10_000 }, 4);
     expect(none.result).toEqual({ trades: [], has_more: false });
   });
 
   it('has ten trades by default, and parallel chart arrays', async () => {
-    expect(((await call('public/get_last_trades_by_instrument', { instrument_name: 'BTC-PERPETUAL' })).result as { trades: unknown[] }).trades).toHaveLength(10);
+    expect(
+      ((await call('public/get_last_trades_by_instrument', { instrument_name: 'BTC-PERPETUAL' })).result as { trades: unknown[] }).trades,
+    ).toHaveLength(10);
     const now = bench.clock.nowMicros() / 1000;
-    const chart = (await call('public/get_tradingview_chart_data', { instrument_name: 'BTC-PERPETUAL', resolution: '1', start_timestamp: now - 600_000, end_timestamp: now }, 2))
-      .result as Record<string, unknown[]>;
+    const chart = (
+      await call(
+        'public/get_tradingview_chart_data',
+        { instrument_name: 'BTC-PERPETUAL', resolution: '1', start_timestamp: now - 600_000, end_timestamp: now },
+        2,
+      )
+    ).result as Record<string, unknown[]>;
     expect(chart['status']).toBe('ok');
     expect(new Set(['ticks', 'open', 'high', 'low', 'close', 'volume', 'cost'].map((key) => chart[key]?.length))).toEqual(new Set([10]));
-    const empty = await call('public/get_tradingview_chart_data', { instrument_name: 'BTC-PERPETUAL', resolution: '1', start_timestamp: now + 600_000, end_timestamp: now + 700_000 }, 3);
+    const empty = await call(
+      'public/get_tradingview_chart_data',
+      { instrument_name: 'BTC-PERPETUAL', resolution: '1', start_timestamp: now + 600_000, end_timestamp: now + 700_000 },
+      3,
+    );
     expect((empty.result as { status: string }).status).toBe('no_data');
   });
 

@@ -41,7 +41,9 @@ function markText(market: Market, seq: number, price: number): string {
   const off = (mix32(seq ^ 0x5bd1) % 81) - 40;
   const { priceDecimals } = market.spec;
   if (market.spec.kind === 'option' || price <= 0) return floatOf((price * 100 + off) / 10 ** (priceDecimals + 2), priceDecimals + 2);
-  return priceDecimals <= 2 ? cents(Math.round(price * 10 ** (2 - priceDecimals)) + off) : floatOf((price + off / 100) / 10 ** priceDecimals, priceDecimals + 2);
+  return priceDecimals <= 2
+    ? cents(Math.round(price * 10 ** (2 - priceDecimals)) + off)
+    : floatOf((price + off / 100) / 10 ** priceDecimals, priceDecimals + 2);
 }
 
 /** A price of this market as the wire writes it. */
@@ -124,25 +126,39 @@ export function tickerMembers(market: Market, nowMs: number): [string, string][]
   const usd = spec.kind === 'option' || spec.kind === 'spot' ? '' : `,"volume_usd":${cost},"volume_notional":${cost}`;
   const change = day.open === 0 ? 'null' : floatOf(((last - day.open) / Math.abs(day.open)) * 100, 4);
   const members: [string, string][] = [
-    ['timestamp', String(nowMs)], ['state', '"open"'],
+    ['timestamp', String(nowMs)],
+    ['state', '"open"'],
     ['stats', `{"high":${p(day.high)},"low":${p(day.low)},"price_change":${change},"volume":${volume}${usd}}`],
   ];
   if (spec.kind === 'option') members.push(...optionMembers(market, nowMs));
   members.push(
-    ['index_price', index], ['instrument_name', `"${spec.symbol}"`], ['last_price', p(last)],
-    ['min_price', p(Math.round((last * 0.985) / spec.tick) * spec.tick)], ['max_price', p(Math.round((last * 1.015) / spec.tick) * spec.tick)],
-    ['open_interest', openInterest(market)], ['mark_price', markText(market, seq, last)], ['estimated_delivery_price', index],
+    ['index_price', index],
+    ['instrument_name', `"${spec.symbol}"`],
+    ['last_price', p(last)],
+    ['min_price', p(Math.round((last * 0.985) / spec.tick) * spec.tick)],
+    ['max_price', p(Math.round((last * 1.015) / spec.tick) * spec.tick)],
+    ['open_interest', openInterest(market)],
+    ['mark_price', markText(market, seq, last)],
+    ['estimated_delivery_price', index],
   );
   if (spec.kind !== 'spot') members.push(['settlement_price', p(spec.startPrice)]);
   if (spec.kind === 'combo') members.push(['combo_state', '"active"']);
   if (spec.kind === 'perpetual') {
-    members.push(['interest_value', floatOf((seq % 97) / 1e6, 8)], ['current_funding', floatOf(((seq % 41) - 20) / 1e5, 8)], ['funding_8h', floatOf(((seq % 83) - 41) / 1e6, 8)]);
+    members.push(
+      ['interest_value', floatOf((seq % 97) / 1e6, 8)],
+      ['current_funding', floatOf(((seq % 41) - 20) / 1e5, 8)],
+      ['funding_8h', floatOf(((seq % 83) - 41) / 1e6, 8)],
+    );
   }
   return [...members, ...quoteMembers(market)];
 }
 
 const openInterest = (market: Market): string =>
-  market.spec.kind === 'spot' ? '0.0' : market.spec.kind === 'option' ? floatOf((market.seed % 9_000) / 10, 1) : String((1_000_000 + (market.seed % 900_000)) * market.spec.lot);
+  market.spec.kind === 'spot'
+    ? '0.0'
+    : market.spec.kind === 'option'
+      ? floatOf((market.seed % 9_000) / 10, 1)
+      : String((1_000_000 + (market.seed % 900_000)) * market.spec.lot);
 
 function optionMembers(market: Market, nowMs: number): [string, string][] {
   const { spec, history } = market;
@@ -152,8 +168,12 @@ function optionMembers(market: Market, nowMs: number): [string, string][] {
   const greek = (value: number): string => floatOf(value, 5);
   return [
     ['greeks', `{"delta":${greek(f.delta)},"gamma":${greek(f.gamma)},"vega":${greek(f.vega)},"theta":${greek(f.theta)},"rho":${greek(f.rho)}}`],
-    ['interest_rate', '0.0'], ['mark_iv', floatOf(iv * 100, 2)], ['bid_iv', bidless(market) ? '0.0' : floatOf(iv * 98, 2)], ['ask_iv', floatOf(iv * 102, 2)],
-    ['underlying_price', floatOf(forward, 2)], ['underlying_index', `"SYN.${spec.symbol.split('-').slice(0, 2).join('-')}"`],
+    ['interest_rate', '0.0'],
+    ['mark_iv', floatOf(iv * 100, 2)],
+    ['bid_iv', bidless(market) ? '0.0' : floatOf(iv * 98, 2)],
+    ['ask_iv', floatOf(iv * 102, 2)],
+    ['underlying_price', floatOf(forward, 2)],
+    ['underlying_index', `"SYN.${spec.symbol.split('-').slice(0, 2).join('-')}"`],
   ];
 }
 
@@ -162,3 +182,23 @@ export const objectOf = (members: readonly [string, string][]): string => `{${me
 /** A notification of a channel. */
 export const notification = (channel: string, data: string): string =>
   `{"jsonrpc":"2.0","method":"subscription","params":{"channel":"${channel}","data":${data}}}`;
+
+/** A row of the book summaries. */
+export function summaryObject(market: Market, nowMs: number): string {
+  const members = new Map(tickerMembers(market, nowMs));
+  const day = volumeAndCost(market, market.candles.day(nowMs));
+  const of = (key: string): string => members.get(key) ?? 'null';
+  return objectOf([
+    ['volume', day.volume],
+    ['volume_usd', day.cost],
+    ['quote_currency', `"${market.spec.quote}"`],
+    ['base_currency', `"${market.spec.base}"`],
+    ['open_interest', of('open_interest')],
+    ['mark_price', of('mark_price')],
+    ['last', of('last_price')],
+    ['bid_price', of('best_bid_price')],
+    ['ask_price', of('best_ask_price')],
+    ['instrument_name', `"${market.spec.symbol}"`],
+    ['creation_timestamp', String(nowMs)],
+  ]);
+}

@@ -1,7 +1,7 @@
 // The method table. Public methods are here; the private side adds its own to the same table.
 import { INDEX } from './catalogue.ts';
 import type { Pool } from './credits.ts';
-import { amountFloat, objectOf, priceFloat, tickerMembers } from './frames.ts';
+import { amountFloat, objectOf, priceFloat, summaryObject, tickerMembers } from './frames.ts';
 import { chartData, tradesOfCurrency, tradesOfInstrument } from './history.ts';
 import { floatOf } from './numbers.ts';
 import { invalidParam, Params, RpcError } from './rpc.ts';
@@ -31,65 +31,84 @@ const VERSION = '1.2.26';
 /** All methods by name. */
 export function methodTable(venue: DeribitVenue): Map<string, Method> {
   return new Map<string, Method>([
-    ...sessionMethods(venue), ...subscriptionMethods(venue), ...marketMethods(venue), ...instrumentMethods(venue), ...historyMethods(venue),
+    ...sessionMethods(venue),
+    ...subscriptionMethods(venue),
+    ...marketMethods(venue),
+    ...instrumentMethods(venue),
+    ...historyMethods(venue),
   ]);
 }
 
 function sessionMethods(venue: DeribitVenue): [string, Method][] {
   return [
     ['public/hello', { run: (params) => `{"version":"${(params.text('client_name'), params.text('client_version'), VERSION)}"}` }],
-    ['public/test', {
-      run: (params, { session }) => {
-        session?.answered();
-        if (params.optionalText('expected_result') === 'exception') throw new RpcError(11094, 'internal_server_error');
-        return `{"version":"${VERSION}"}`;
+    [
+      'public/test',
+      {
+        run: (params, { session }) => {
+          session?.answered();
+          if (params.optionalText('expected_result') === 'exception') throw new RpcError(11094, 'internal_server_error');
+          return `{"version":"${VERSION}"}`;
+        },
       },
-    }],
-    ['public/set_heartbeat', {
-      socket: true,
-      run: (params, { session }) => {
-        const interval = params.int('interval');
-        if (interval === null) throw invalidParam('interval', 'value required');
-        if (interval < 10) throw invalidParam('interval', 'too small');
-        session?.setHeartbeat(interval);
-        return '"ok"';
+    ],
+    [
+      'public/set_heartbeat',
+      {
+        socket: true,
+        run: (params, { session }) => {
+          const interval = params.int('interval');
+          if (interval === null) throw invalidParam('interval', 'value required');
+          if (interval < 10) throw invalidParam('interval', 'too small');
+          session?.setHeartbeat(interval);
+          return '"ok"';
+        },
       },
-    }],
+    ],
     ['public/disable_heartbeat', { socket: true, run: (_params, { session }) => (session?.setHeartbeat(0), '"ok"') }],
     ['public/get_time', { run: () => String(venue.world.nowMs()) }],
     ['public/status', { run: () => `{"locked":"${venue.locked}","locked_indices":${JSON.stringify(venue.lockedIndices)}}` }],
     // Enough to open `.raw` channels; tokens, scopes and signatures come with the private side.
-    ['public/auth', {
-      run: (params, { session }) => {
-        const known = params.optionalText('client_id') === 'sim' && params.optionalText('client_secret') === 'sim-secret';
-        if (!known) throw new RpcError(13004, 'invalid_credentials');
-        if (session !== null) session.authenticated = true;
-        return '{"access_token":"sim-access","expires_in":900,"refresh_token":"sim-refresh","scope":"connection mainaccount","token_type":"bearer"}';
+    [
+      'public/auth',
+      {
+        run: (params, { session }) => {
+          const known = params.optionalText('client_id') === 'sim' && params.optionalText('client_secret') === 'sim-secret';
+          if (!known) throw new RpcError(13004, 'invalid_credentials');
+          if (session !== null) session.authenticated = true;
+          return '{"access_token":"sim-access","expires_in":900,"refresh_token":"sim-refresh","scope":"connection mainaccount","token_type":"bearer"}';
+        },
       },
-    }],
+    ],
   ];
 }
 
 function subscriptionMethods(venue: DeribitVenue): [string, Method][] {
   const subscribe: Method = {
-    pool: 'subscribe', socket: true,
+    pool: 'subscribe',
+    socket: true,
     run: (params, { session }) => (session === null ? null : venue.subscribe(session, params.list('channels'))),
   };
   const unsubscribe: Method = {
-    pool: 'subscribe', socket: true,
+    pool: 'subscribe',
+    socket: true,
     run: (params, { session }) => JSON.stringify(session === null ? [] : venue.unsubscribe(session, params.list('channels'))),
   };
   const unsubscribeAll: Method = {
-    pool: 'subscribe', socket: true,
+    pool: 'subscribe',
+    socket: true,
     run: (_params, { session }) => {
       if (session !== null) venue.unsubscribe(session, [...session.channels]);
       return '"ok"';
     },
   };
   return [
-    ['public/subscribe', subscribe], ['private/subscribe', { ...subscribe, private: true }],
-    ['public/unsubscribe', unsubscribe], ['private/unsubscribe', { ...unsubscribe, private: true }],
-    ['public/unsubscribe_all', unsubscribeAll], ['private/unsubscribe_all', { ...unsubscribeAll, private: true }],
+    ['public/subscribe', subscribe],
+    ['private/subscribe', { ...subscribe, private: true }],
+    ['public/unsubscribe', unsubscribe],
+    ['private/unsubscribe', { ...unsubscribe, private: true }],
+    ['public/unsubscribe_all', unsubscribeAll],
+    ['private/unsubscribe_all', { ...unsubscribeAll, private: true }],
   ];
 }
 
@@ -97,53 +116,97 @@ function marketMethods(venue: DeribitVenue): [string, Method][] {
   const ticker = (params: Params): string => objectOf(tickerMembers(venue.market(params).market, venue.world.nowMs()));
   return [
     ['public/ticker', { run: ticker }],
-    ['public/get_order_book', {
-      run: (params) => {
-        const { market } = venue.market(params);
-        const depth = params.int('depth') ?? 5;
-        const book = venue.book(market);
-        book.refresh();
-        const rows = (levels: ReadonlyMap<number, number>): string =>
-          `[${[...levels].slice(0, depth).map(([price, lots]) => `[${priceFloat(market, price)},${amountFloat(market, lots)}]`).join(',')}]`;
-        const members = tickerMembers(market, venue.world.nowMs());
-        return objectOf([...members, ['bids', rows(book.bids)], ['asks', rows(book.asks)], ['change_id', String(book.updateId)]]);
+    [
+      'public/get_order_book',
+      {
+        run: (params) => {
+          const { market } = venue.market(params);
+          const depth = params.int('depth') ?? 5;
+          const book = venue.book(market);
+          book.refresh();
+          const rows = (levels: ReadonlyMap<number, number>): string =>
+            `[${[...levels]
+              .slice(0, depth)
+              .map(([price, lots]) => `[${priceFloat(market, price)},${amountFloat(market, lots)}]`)
+              .join(',')}]`;
+          const members = tickerMembers(market, venue.world.nowMs());
+          return objectOf([...members, ['bids', rows(book.bids)], ['asks', rows(book.asks)], ['change_id', String(book.updateId)]]);
+        },
       },
-    }],
-    ['public/get_book_summary_by_instrument', { run: (params) => `[${venue.summary(venue.market(params).market)}]` }],
-    ['public/get_book_summary_by_currency', {
-      run: (params) => `[${venue.select(params.text('currency'), params.optionalText('kind')).map(({ market }) => venue.summary(market)).join(',')}]`,
-    }],
-    ['public/get_index_price', {
-      run: (params) => {
-        const [base = '', quote = ''] = params.text('index_name').split('_');
-        const price = INDEX[base.toUpperCase()];
-        if (price === undefined || !['usd', 'usdc', 'usdt'].includes(quote)) throw invalidParam('index_name', 'unsupported index');
-        return `{"index_price":${floatOf(price, 4)},"estimated_delivery_price":${floatOf(price, 4)}}`;
+    ],
+    ['public/get_book_summary_by_instrument', { run: (params) => `[${summaryObject(venue.market(params).market, venue.world.nowMs())}]` }],
+    [
+      'public/get_book_summary_by_currency',
+      {
+        run: (params) =>
+          `[${venue
+            .select(params.text('currency'), params.optionalText('kind'))
+            .map(({ market }) => summaryObject(market, venue.world.nowMs()))
+            .join(',')}]`,
       },
-    }],
+    ],
+    [
+      'public/get_index_price',
+      {
+        run: (params) => {
+          const [base = '', quote = ''] = params.text('index_name').split('_');
+          const price = INDEX[base.toUpperCase()];
+          if (price === undefined || !['usd', 'usdc', 'usdt'].includes(quote)) throw invalidParam('index_name', 'unsupported index');
+          return `{"index_price":${floatOf(price, 4)},"estimated_delivery_price":${floatOf(price, 4)}}`;
+        },
+      },
+    ],
   ];
 }
 
 function instrumentMethods(venue: DeribitVenue): [string, Method][] {
   return [
-    ['public/get_instruments', {
-      pool: 'instruments',
-      run: (params) => {
-        // Nothing of this world has expired yet.
-        if (params.bool('expired')) return '[]';
-        const list = venue.select(params.optionalText('currency') ?? 'any', params.optionalText('kind'));
-        return JSON.stringify(list.map(({ market }) => market.spec.wire));
+    [
+      'public/get_instruments',
+      {
+        pool: 'instruments',
+        run: (params) => {
+          // Nothing of this world has expired yet.
+          if (params.bool('expired')) return '[]';
+          const list = venue.select(params.optionalText('currency') ?? 'any', params.optionalText('kind'));
+          return JSON.stringify(list.map(({ market }) => market.spec.wire));
+        },
       },
-    }],
+    ],
     ['public/get_instrument', { run: (params) => JSON.stringify(venue.market(params).market.spec.wire) }],
-    ['public/get_contract_size', { run: (params) => `{"contract_size":${floatOf(Number(venue.market(params).market.spec.wire['contract_size']), 8)}}` }],
-    ['public/get_currencies', {
-      run: () => JSON.stringify([['BTC', 'Bitcoin', 'BITCOIN'], ['ETH', 'Ethereum', 'ETHER'], ['USDC', 'USD Coin', 'ETHER'], ['SOL', 'Solana', 'SOL'], ['XRP', 'XRP', 'XRP']]
-        .map(([currency, currency_long, coin_type]) => ({
-          currency, currency_long, coin_type, withdrawal_priorities: [], withdrawal_fee: 0.0005, min_withdrawal_fee: 0.0005,
-          min_confirmations: 1, fee_precision: 4, apr: 0, decimals: 8, network_fee: 0.00006, network_currency: currency, in_cross_collateral_pool: true,
-        }))),
-    }],
+    [
+      'public/get_contract_size',
+      { run: (params) => `{"contract_size":${floatOf(Number(venue.market(params).market.spec.wire['contract_size']), 8)}}` },
+    ],
+    [
+      'public/get_currencies',
+      {
+        run: () =>
+          JSON.stringify(
+            [
+              ['BTC', 'Bitcoin', 'BITCOIN'],
+              ['ETH', 'Ethereum', 'ETHER'],
+              ['USDC', 'USD Coin', 'ETHER'],
+              ['SOL', 'Solana', 'SOL'],
+              ['XRP', 'XRP', 'XRP'],
+            ].map(([currency, currency_long, coin_type]) => ({
+              currency,
+              currency_long,
+              coin_type,
+              withdrawal_priorities: [],
+              withdrawal_fee: 0.0005,
+              min_withdrawal_fee: 0.0005,
+              min_confirmations: 1,
+              fee_precision: 4,
+              apr: 0,
+              decimals: 8,
+              network_fee: 0.00006,
+              network_currency: currency,
+              in_cross_collateral_pool: true,
+            })),
+          ),
+      },
+    ],
   ];
 }
 

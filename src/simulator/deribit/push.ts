@@ -48,8 +48,10 @@ function dataOf(venue: DeribitVenue, channel: Channel, market: Market, nowMs: nu
   switch (channel.parsed.type) {
     case 'quote':
       return objectOf([['timestamp', String(nowMs)], ['instrument_name', `"${symbol}"`], ...quoteMembers(market)]);
-    case 'perpetual':
-      return `{"timestamp":${nowMs},"interest":${floatOf(((market.history.last % 41) - 20) / 1e6, 8)},"index_price":${floatOf(INDEX[market.spec.base] ?? 1, 2)}}`;
+    case 'perpetual': {
+      const interest = floatOf(((market.history.last % 41) - 20) / 1e6, 8);
+      return `{"timestamp":${nowMs},"interest":${interest},"index_price":${floatOf(INDEX[market.spec.base] ?? 1, 2)}}`;
+    }
     case 'incremental_ticker':
       return incremental(channel, tickerMembers(market, nowMs));
     case 'grouped_book': {

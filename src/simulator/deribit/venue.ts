@@ -1,5 +1,4 @@
 // The simulated Deribit: sessions, channels, credits, and what happens each tick. Methods are in methods.ts.
-import type { Socket } from 'node:net';
 import { Book } from '../book.ts';
 import type { Connection } from '../connection.ts';
 import { Mischief, tradeLine, withheld } from '../emission.ts';
@@ -10,10 +9,11 @@ import type { HttpExchange, Venue, World } from '../world.ts';
 import { Channel, parseChannel } from './channels.ts';
 import { bookSnapshot, pushChannel } from './push.ts';
 import { Credits } from './credits.ts';
-import { namesOf, notification, objectOf, quoteMembers, tickerMembers, tradeId, tradeObject, volumeAndCost, type MarketNames } from './frames.ts';
+import { namesOf, notification, tradeId, tradeObject, type MarketNames } from './frames.ts';
 import { methodTable, type Call, type Method } from './methods.ts';
 import { hearersOf, replayFrame } from './replay.ts';
-import { errorText, invalidParam, parseRequest, resultText, RpcError, statusOf, Params, type Request } from './rpc.ts';
+import { errorText, invalidParam, Params, resultText, RpcError, statusOf } from './rpc.ts';
+import { faultError, httpRequest } from './http.ts';
 import { Session, type SessionHost } from './session.ts';
 import { printLegs } from './combos.ts';
 
@@ -51,7 +51,8 @@ export class DeribitVenue implements Venue, SessionHost {
   }
 
   addMarket(spec: Spec, keep: number): Market {
-    const market = new Market(spec, { seed: this.world.seed, keep, liquidations: spec.kind === 'perpetual' || spec.kind === 'future' });
+    const liquidations = spec.kind === 'perpetual' || spec.kind === 'future';
+    const market = new Market(spec, { seed: this.world.seed, keep, startMs: this.world.nowMs(), liquidations });
     this.names.set(market, namesOf(market, this.markets.size));
     this.markets.set(spec.symbol, market);
     return market;
@@ -63,7 +64,7 @@ export class DeribitVenue implements Venue, SessionHost {
     return this.world.limits && mine >= MAX_CONNECTIONS ? { status: 429, body: 'Too Many Requests' } : null;
   }
 
-  accept(connection: Connection, _path: string, _query: URLSearchParams, _raw: Socket): void {
+  accept(connection: Connection): void {
     const session = new Session(this, connection);
     this.connections.add(connection);
     this.sessions.set(connection, session);
@@ -106,7 +107,9 @@ export class DeribitVenue implements Venue, SessionHost {
     const authenticated = call.session?.authenticated ?? false;
     if (method === undefined) {
       if (!call.method.startsWith('private/')) throw new RpcError(-32601, 'Method not found');
-      throw authenticated ? new RpcError(13025, 'method_switched_off_by_admin') : new RpcError(13009, 'unauthorized', { reason: 'invalid_token', param: 'token' });
+      throw authenticated
+        ? new RpcError(13025, 'method_switched_off_by_admin')
+        : new RpcError(13009, 'unauthorized', { reason: 'invalid_token', param: 'token' });
     }
     if (!this.#credits.spend(call.ip, method.pool ?? 'default')) throw new RpcError(10028, 'too_many_requests');
     if (method.socket === true && call.session === null) throw new RpcError(10030, 'must_be_websocket_request');
@@ -199,10 +202,10 @@ export class DeribitVenue implements Venue, SessionHost {
 
   /** `{channel, data}` to the channel's readers; platform_state also changes what public/status says. */
   announce(message: Readonly<Record<string, unknown>>): number {
-    const name = String(message['channel'] ?? 'platform_state');
+    const name = textOf(message['channel'], 'platform_state');
     const data = (message['data'] ?? {}) as Record<string, unknown>;
     if (name === 'platform_state' && typeof data['locked'] === 'boolean') {
-      const index = String(data['price_index'] ?? '');
+      const index = textOf(data['price_index'], '');
       this.lockedIndices = this.lockedIndices.filter((other) => other !== index);
       if (data['locked']) this.lockedIndices.push(index);
       this.locked = this.lockedIndices.length === 0 ? 'false' : 'partial';
@@ -238,18 +241,6 @@ export class DeribitVenue implements Venue, SessionHost {
     return [...this.markets.values()].filter(fits).map((market) => ({ market, names: this.#namesOf(market) }));
   }
 
-  summary(market: Market): string {
-    const members = new Map(tickerMembers(market, this.world.nowMs()));
-    const day = volumeAndCost(market, market.candles.day(this.world.nowMs()));
-    const quote = new Map(quoteMembers(market));
-    return objectOf([
-      ['volume', day.volume], ['volume_usd', day.cost], ['quote_currency', `"${market.spec.quote}"`], ['base_currency', `"${market.spec.base}"`],
-      ['open_interest', members.get('open_interest') ?? '0'], ['mark_price', members.get('mark_price') ?? 'null'], ['last', members.get('last_price') ?? 'null'],
-      ['bid_price', quote.get('best_bid_price') ?? 'null'], ['ask_price', quote.get('best_ask_price') ?? 'null'], ['instrument_name', `"${market.spec.symbol}"`],
-      ['creation_timestamp', String(this.world.nowMs())],
-    ]);
-  }
-
   book(market: Market): Book {
     const book = this.books.get(market) ?? new Book(market);
     this.books.set(market, book);
@@ -279,7 +270,10 @@ export class DeribitVenue implements Venue, SessionHost {
     this.channels.delete(name);
     for (const market of this.#marketsOf(channel)) {
       market.watchers--;
-      this.#hearers.set(market, (this.#hearers.get(market) ?? []).filter((other) => other !== channel));
+      this.#hearers.set(
+        market,
+        (this.#hearers.get(market) ?? []).filter((other) => other !== channel),
+      );
     }
   }
 
@@ -293,14 +287,4 @@ export class DeribitVenue implements Venue, SessionHost {
   }
 }
 
-function faultError(status: number): RpcError {
-  return status === 429 ? new RpcError(10028, 'too_many_requests') : status >= 500 ? new RpcError(11094, 'internal_server_error') : new RpcError(11050, 'bad_request');
-}
-
-/** POST brings a JSON-RPC body, GET the method in the path and the parameters in the query. */
-function httpRequest({ request, path, query, body }: HttpExchange): Request | RpcError | null {
-  const method = /^\/api\/v2(?:\/((?:public|private)\/\w+))?$/.exec(path);
-  if (method === null) return null;
-  if (request.method === 'POST' || body !== '') return parseRequest(body);
-  return method[1] === undefined ? null : { id: null, method: method[1], params: Object.fromEntries(query) };
-}
+const textOf = (value: unknown, absent: string): string => (typeof value === 'string' ? value : absent);
