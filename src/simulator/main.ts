@@ -6,7 +6,8 @@ import { startSimulator } from './server.ts';
 export async function start(ctx: ServiceContext): Promise<void> {
   const { port, host, seed, ledger, replay, speed, rate } = ctx.config.simulator;
   const simulator = await startSimulator({
-    port, host, seed, ledgerPath: ledger, replayDir: replay, speed, rate, clock: ctx.clock, log: ctx.log, onFail: ctx.fail,
+    port, host, seed, ledgerPath: ledger, replayDir: replay, speed, rate, clock: ctx.clock, log: ctx.log,
+    onFail: (error) => ctx.fail(error),
   });
   ctx.scope.own(simulator, (running) => running.close());
   ctx.health.set('simulator', true, simulator.url);
