@@ -24,7 +24,7 @@ export const VARIABLES = {
   SIM_PORT: { default: '7600', help: 'Port the simulator listens on' },
   SIM_SEED: { default: '1', help: 'Seed of the generated markets' },
   SIM_LEDGER: { default: '', help: 'File of the ledger of truth (NDJSON); empty: memory only' },
-  SIM_REPLAY: { default: '', help: 'Folder of recordings to replay instead of generating' },
+  SIM_REPLAY: { default: '', help: 'Folder of recordings to replay beside the generated markets' },
   SIM_SPEED: { default: '1', help: 'Replay speed' },
   SIM_RATE: { default: '200', help: 'Generated trades per second over all markets' },
 } as const satisfies Record<string, { default: string; help: string }>;
