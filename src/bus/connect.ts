@@ -1,5 +1,6 @@
 // Connections to Redis. They reconnect for ever with jitter; what a command does meanwhile is the caller's business
 // (see whenReady). Blocking reads and pub/sub need a connection of their own.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis, type RedisOptions } from 'ioredis';
 import { toError } from '../core/errors.ts';
 import type { Logger } from '../runtime/log.ts';
@@ -16,6 +17,7 @@ export interface ConnectOptions {
 const COMMAND_TIMEOUT_MS = 5_000;
 const RECONNECT_MIN_MS = 50;
 const RECONNECT_CAP_MS = 2_000;
+const QUIT_MS = 500;
 
 /**
  * A connection that comes back by itself. Commands in flight when it drops are sent again by ioredis
@@ -79,6 +81,8 @@ export async function whenReady(redis: Redis, signal?: AbortSignal): Promise<voi
 
 /** Ends a connection: politely while it works, at once otherwise. Never throws. */
 export async function closeRedis(redis: Redis): Promise<void> {
-  if (redis.status === 'ready') await redis.quit().catch(() => undefined);
+  if (redis.status === 'ready') {
+    await Promise.race([redis.quit().catch(() => undefined), sleep(QUIT_MS, undefined, { ref: false })]);
+  }
   redis.disconnect();
 }

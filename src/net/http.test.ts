@@ -65,6 +65,8 @@ it('sorts refusals, with the exchange’s code and the time to wait', async () =
     kind: 'refused',
     code: 10009,
   });
+  expect(await failure(say(403, '<html>'))).toMatchObject({ kind: 'banned' });
+  expect(await failure(say(403, '{"code":-2015}'))).toMatchObject({ kind: 'refused' });
   expect(await failure(say(503, 'Unknown error'))).toMatchObject({ kind: 'server', code: null, body: 'Unknown error' });
   expect(await failure(say(302, '', { location: 'http://127.0.0.1:1/' }))).toMatchObject({
     kind: 'refused',

@@ -83,7 +83,7 @@ const nothing = { status: 0, code: null, retryAfterMs: null, body: '' };
 function refusal(where: string, response: Response, body: string, clock: Clock): ExchangeHttpError {
   const { status } = response;
   const facts: HttpErrorFacts = {
-    kind: kindOf(status),
+    kind: kindOf(status, body),
     status,
     code: errorCode(body),
     retryAfterMs: retryAfter(response.headers.get('retry-after'), clock),
@@ -93,10 +93,11 @@ function refusal(where: string, response: Response, body: string, clock: Clock):
   return new ExchangeHttpError(`GET ${where}: ${detail}${facts.code === null ? '' : ` code ${facts.code}`}`, facts);
 }
 
-function kindOf(status: number): HttpErrorKind {
+function kindOf(status: number, body: string): HttpErrorKind {
   if (status === 200) return 'malformed';
   if (status === 429) return 'rate_limited';
-  if (status === 418) return 'banned';
+  // A 403 that is not the exchange's own JSON comes from the firewall before it.
+  if (status === 418 || (status === 403 && !looksLikeJson(body))) return 'banned';
   if (status >= 500) return 'server';
   return 'refused';
 }

@@ -45,7 +45,7 @@ export class HandshakeError extends Error {
 
 const MAX_PAYLOAD = 4 * 1024 * 1024;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-const CLOSE_GRACE_MS = 2_000;
+const CLOSE_GRACE_MS = 1_000;
 /** Text held for a slow reader before the socket is paused, in UTF-16 units; resumed when the reader took all of it. */
 const PAUSE_ABOVE = 8 * 1024 * 1024;
 
@@ -134,7 +134,7 @@ export class Session implements AsyncIterable<Frame[]> {
     if (this.open) this.#socket.send(text);
   }
 
-  /** A polite end: close frame, two seconds for the answer. */
+  /** A polite end: close frame, a second for the answer. */
   async close(): Promise<void> {
     if (this.#socket.isPaused) this.#socket.resume();
     this.#socket.close(1000);

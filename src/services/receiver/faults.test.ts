@@ -132,6 +132,9 @@ it('tells a dead channel from a quiet one by asking the exchange, and gets a wor
   await until(trades('deribit', 20));
   stage.simulator.inject({ kind: 'silence', market_id: 'deribit', symbol: 'BTC-PERPETUAL', channel: 'trade' });
   await until(async () => (await statuses('stale')).length > 0);
+  // A new connection did not cure it: another one is tried, but the news is told once.
+  await until(async () => (await receiver.metric('receiver_connects_total', { cause: 'planned' })) > 1);
+  expect(await statuses('stale')).toHaveLength(1);
   stage.simulator.heal();
   await until(async () => (await statuses('fresh')).length > 0);
   await until(async () => (await account(stage.published, stage.simulator, 'deribit')).unaccounted.length === 0);

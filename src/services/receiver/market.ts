@@ -43,7 +43,7 @@ export interface MarketDeps {
 const TICK_MS = 50;
 const SECOND_MS = 1_000;
 const RESYNC_MS = 5_000;
-const DRAIN_MS = 5_000;
+const DRAIN_MS = 4_000;
 const HTTP = { timeoutMs: 5_000, maxBytes: 8 * 1024 * 1024 };
 
 export class MarketReceiver {
@@ -231,8 +231,8 @@ export class MarketReceiver {
       onProbe: (outcome) => metrics.probes.inc({ market: this.marketId, outcome }),
       onRefused: ({ symbol }, channel, reason) => this.#subscriptions.refuse(channel, symbol, reason),
       onStale: (feed, channel, reason) => {
+        if (!feed.stale.has(channel)) this.#status.stale(feed.symbol, channel, reason);
         feed.stale.add(channel);
-        this.#status.stale(feed.symbol, channel, reason);
         for (const wire of this.#subscriptions.wiresOf(channel, feed.symbol)) {
           this.#shards.shardOf(wire)?.replaceStale(`stale ${channel} of ${feed.symbol}`);
         }

@@ -112,11 +112,10 @@ export class Pipeline implements MessageSink {
     this.#candles.forget(symbol);
   }
 
-  trade(symbol: string, seq: number | null, seqLast: number | null, exchangeTs: number, payload: string): void {
+  trade(symbol: string, seq: number | null, seqLast: number | null, _exchangeTs: number, payload: string): void {
     const { outbox, overflow, figures, feeds } = this.#o;
     const feed = feeds.of(symbol);
     this.#heard(feed, 'trade');
-    if (exchangeTs > feed.tradeTs) feed.tradeTs = exchangeTs;
     if (seq === null) {
       if (!outbox.push(payload, null, 0, this.#receivedTs)) overflow.unnumbered('trade');
       figures.trades++;

@@ -69,13 +69,8 @@ export class StalenessProbe {
     for (const feed of this.#o.feeds) {
       for (const [name, pulse] of Object.entries(feed.pulses)) {
         const channel = name as Channel;
-        if (
-          pulse === null ||
-          feed.stale.has(channel) ||
-          !this.#o.isWatched(channel, feed.symbol) ||
-          !pulse.overdue(nowMs, this.#o.limits)
-        )
-          continue;
+        if (pulse === null || !pulse.overdue(nowMs, this.#o.limits)) continue;
+        if (!this.#o.isWatched(channel, feed.symbol)) continue;
         if (most === null || pulse.lastMs < most.pulse.lastMs) most = { feed, channel, pulse };
       }
     }

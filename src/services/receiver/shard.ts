@@ -48,7 +48,7 @@ const SETTLE_MS = 60_000;
 const STABLE_MS = 60_000;
 const BACKOFF = { baseMs: 500, maxMs: 30_000 };
 const REFUSED_MS = 60_000;
-const STALE_DISTANCE_MS = 30_000;
+const STALE_DISTANCE = { minMs: 30_000, maxMs: 600_000 };
 
 export class Shard {
   readonly name: string;
@@ -60,7 +60,8 @@ export class Shard {
   readonly #running: Promise<void>;
   #up = false;
   #replace: ((reason: string) => void) | null = null;
-  #lastReplaceMs = -Infinity;
+  #lastStaleMs = -Infinity;
+  #staleDistanceMs = STALE_DISTANCE.minMs;
 
   constructor(options: ShardOptions, wires: Iterable<string>) {
     this.name = options.name;
@@ -84,10 +85,14 @@ export class Shard {
     this.#replace?.(reason);
   }
 
-  /** Like replace, but not again within half a minute: what made it may not be cured by it. */
+  /** Like replace, but ever more rarely while it does not cure what made it. */
   replaceStale(reason: string): void {
     const nowMs = this.#o.clock.monotonicMs();
-    if (this.#replace === null || nowMs - this.#lastReplaceMs < STALE_DISTANCE_MS) return;
+    const sinceMs = nowMs - this.#lastStaleMs;
+    if (this.#replace === null || sinceMs < this.#staleDistanceMs) return;
+    this.#lastStaleMs = nowMs;
+    const isNew = sinceMs > 3 * STALE_DISTANCE.maxMs;
+    this.#staleDistanceMs = isNew ? STALE_DISTANCE.minMs : Math.min(STALE_DISTANCE.maxMs, 2 * this.#staleDistanceMs);
     this.replace(reason);
   }
 
@@ -160,7 +165,6 @@ export class Shard {
       this.#setDown(why);
     });
     const oldIsOver = (): boolean => state === 'old over';
-    this.#lastReplaceMs = this.#o.clock.monotonicMs();
     const next = await this.#establish(reason);
     if (next === null) {
       if (oldIsOver()) return null;

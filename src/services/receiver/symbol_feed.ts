@@ -9,8 +9,6 @@ export class SymbolFeed {
   /** Channels that are watched for silence. */
   readonly pulses: Record<Channel, Pulse | null> = { trade: null, ticker: null, ohlc: null };
   readonly stale = new Set<Channel>();
-  /** Exchange time of the newest trade, µs; 0 before the first. */
-  tradeTs = 0;
   /** The first position of this process's own making; null before it. */
   firstSeq: number | null = null;
 
