@@ -50,8 +50,8 @@ export function assertRising(values: readonly number[], what: string, body: stri
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
 
-/** Length of a candle in milliseconds. */
-export function resolutionMs(resolution: Resolution): number {
+/** Length of a candle in milliseconds. Months have no length of their own. */
+export function resolutionMs(resolution: Exclude<Resolution, '1M'>): number {
   return Number(resolution.slice(0, -1)) * UNIT_MS[resolution.slice(-1) as keyof typeof UNIT_MS];
 }
 

@@ -6,7 +6,7 @@ import { z } from 'zod';
 export const sideValues = ["buy","sell"] as const;
 export type Side = (typeof sideValues)[number];
 
-export const resolutionValues = ["1s","1m","3m","5m","10m","15m","30m","1h","2h","3h","4h","6h","8h","12h","1d","3d","1w"] as const;
+export const resolutionValues = ["1s","1m","3m","5m","10m","15m","30m","1h","2h","3h","4h","6h","8h","12h","1d","3d","1w","1M"] as const;
 export type Resolution = (typeof resolutionValues)[number];
 
 export const channelValues = ["trade","ticker","ohlc"] as const;
@@ -76,7 +76,7 @@ export const ohlcSchema = z.strictObject({
   symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept."),
   exchange_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Where the venue sends no event time (Deribit) the receive time"),
   received_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
-  resolution: z.enum(["1s","1m","3m","5m","10m","15m","30m","1h","2h","3h","4h","6h","8h","12h","1d","3d","1w"]),
+  resolution: z.enum(["1s","1m","3m","5m","10m","15m","30m","1h","2h","3h","4h","6h","8h","12h","1d","3d","1w","1M"]),
   open_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
   open: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Signed decimal without exponent. Combos may have negative or zero prices."),
   high: z.string().regex(new RegExp("^-?(0|[1-9]\\d{0,29})(\\.\\d{1,30})?$")).max(62).describe("Signed decimal without exponent. Combos may have negative or zero prices."),

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { ExchangeHttpError } from '../../net/http.ts';
 import type { Candle, HttpGet, MarketRest, RestTrade } from '../exchange.ts';
-import { assertRising, decimalText, malformed, read, resolutionMs, whole } from '../rest_reader.ts';
+import { assertRising, decimalText, malformed, read, whole } from '../rest_reader.ts';
 import { exchangeInfoSchema } from './instruments.ts';
 
 interface Venue {
@@ -117,7 +117,7 @@ export function createRest(marketId: string, base: string, get: HttpGet): Market
         .filter((row) => row[0] >= range.startTime && row[0] <= range.endTime)
         .map((row): Candle => ({
           market_id: marketId, symbol, resolution, open_ts: row[0] * 1000, open: row[1], high: row[2], low: row[3], close: row[4], volume: row[5],
-          quote_volume: row[7], trade_count: row[8], closed: row[0] + resolutionMs(resolution) <= nowMs, source: 'rest',
+          quote_volume: row[7], trade_count: row[8], closed: row[6] < nowMs, source: 'rest',
         }));
       return { items, complete: result.length < limit };
     },

@@ -61,7 +61,7 @@ export function createRest(marketId: string, base: string, get: HttpGet): Market
     return { items, complete: !result.has_more };
   }
 
-  async function chart(symbol: string, resolution: Resolution, startMs: number, endMs: number): Promise<Candle[]> {
+  async function chart(symbol: string, resolution: Exclude<Resolution, '1M'>, startMs: number, endMs: number): Promise<Candle[]> {
     const params = { instrument_name: symbol, start_timestamp: startMs, end_timestamp: endMs - 1, resolution: wireResolution(resolution) };
     const { result, usOut, body } = await call('get_tradingview_chart_data', params, chartSchema);
     const columns = [result.open, result.high, result.low, result.close, result.volume, result.cost];
@@ -90,6 +90,7 @@ export function createRest(marketId: string, base: string, get: HttpGet): Market
       return { ...page, items: page.items.filter((trade) => trade.seq !== null && trade.seq >= fromSeq && trade.seq <= toSeq) };
     },
     async candles(symbol, resolution, startTs, endTs) {
+      if (resolution === '1M') throw new RangeError('resolution: 1M is not served here');
       const window = CANDLES_PER_PAGE * resolutionMs(resolution);
       const endMs = Math.ceil(endTs / 1000);
       // A window before the listing is empty: go on, or the caller would have no last item to go on from.
