@@ -1,4 +1,4 @@
-// How far each symbol of a market has been published; written by publish.lua, read when a receiver starts.
+// How far each symbol of a market has been published; written by publish.ts, read when a receiver starts.
 import type { Redis } from 'ioredis';
 import { feedSeqKey } from '../contracts/index.ts';
 

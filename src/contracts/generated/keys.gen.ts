@@ -27,7 +27,7 @@ export const symbolsKey = (marketId: string): string => `symbols:${marketId}`;
 /** hash: latest ticker fields plus exchange_ts, received_ts and feed_status */
 export const tickerKey = (marketId: string, symbol: string): string => `ticker:${marketId}:${symbol}`;
 
-/** hash: symbol → last published seq, written in the script that publishes; a restarted receiver finds its gap by it */
+/** hash: symbol → last published seq, written in the transaction that publishes; a restarted receiver finds its gap by it */
 export const feedSeqKey = (marketId: string): string => `feed:seq:${marketId}`;
 
 /** string: number of the last batch a receiver published; keeps batches in order and single when they are sent again; TTL 1 h */

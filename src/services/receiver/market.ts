@@ -97,7 +97,8 @@ export class MarketReceiver {
     this.#outbox = new Outbox({
       publisher: this.#publisher,
       clock,
-      limit: ctx.config.bufferMessages,
+      // The figure is one process's; its markets share it evenly, so that none can starve the others.
+      limit: Math.ceil(ctx.config.bufferMessages / ctx.config.markets.length),
       onStored: (callMs, oldestMs, lastSeqs) => {
         loss.stored(lastSeqs);
         this.#published(callMs, oldestMs);
