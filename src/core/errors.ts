@@ -13,9 +13,26 @@ const INFRASTRUCTURE_SQLSTATES = /^(08|57|53|58|XX|40001|40P01|55P03|25006|28)/;
 // Programmer-visible states (undefined table/column/function: 42P01 …) mean a wrong schema version: waiting is right, dead letters are not.
 const SCHEMA_SQLSTATES = /^(42|3F|3D)/;
 const DATA_SQLSTATES = /^(22|23|21)/;
-const REDIS_INFRASTRUCTURE = /^(OOM|MISCONF|LOADING|READONLY|NOGROUP|NOPERM|NOAUTH|WRONGPASS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|NOSCRIPT|EXECABORT)/;
-const NETWORK_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT', 'ECANCELED']);
-const NETWORK_MESSAGES = /timeout|timed out|Connection (is closed|terminated|ended)|Command timed out|socket|max retries|Client has encountered a connection error|not queryable|Stream isn't writeable|ECONN|aborted/i;
+const REDIS_INFRASTRUCTURE =
+  /^(OOM|MISCONF|LOADING|READONLY|NOGROUP|NOPERM|NOAUTH|WRONGPASS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|NOSCRIPT|EXECABORT)/;
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOENT',
+  'ECANCELED',
+]);
+/** What pg, ioredis and sockets say without a code. */
+const NETWORK_MESSAGES = new RegExp(
+  'timeout|timed out|Connection (is closed|terminated|ended)|socket|max retries|Client has encountered a connection error|' +
+    "not queryable|Stream isn't writeable|ECONN|aborted",
+  'i',
+);
 
 /** Sorts anything thrown by pg, ioredis or a socket into the closed list. */
 export function classify(error: unknown): ErrorClass {
@@ -25,7 +42,8 @@ export function classify(error: unknown): ErrorClass {
     if (DATA_SQLSTATES.test(code)) return 'data';
     if (INFRASTRUCTURE_SQLSTATES.test(code) || SCHEMA_SQLSTATES.test(code)) return 'infrastructure';
   }
-  if (NETWORK_CODES.has(code) || REDIS_INFRASTRUCTURE.test(e.message) || NETWORK_MESSAGES.test(e.message)) return 'infrastructure';
+  if (NETWORK_CODES.has(code) || REDIS_INFRASTRUCTURE.test(e.message) || NETWORK_MESSAGES.test(e.message))
+    return 'infrastructure';
   if (e instanceof AggregateError && e.errors.length > 0) return classify(e.errors[0]);
   return 'unknown';
 }

@@ -41,35 +41,80 @@ const NAMES: Record<string, string> = { deribit: 'deribit', binance_spot: 'binan
 
 /** Fields of tardis-dev's tickers → ours. */
 const TICKER_FIELDS: Record<string, string> = {
-  bidPrice: 'best_bid_price', bidAmount: 'best_bid_amount', askPrice: 'best_ask_price', askAmount: 'best_ask_amount', lastPrice: 'last_price',
-  markPrice: 'mark_price', indexPrice: 'index_price', openInterest: 'open_interest', bestBidPrice: 'best_bid_price',
-  bestBidAmount: 'best_bid_amount', bestAskPrice: 'best_ask_price', bestAskAmount: 'best_ask_amount', bestBidIV: 'bid_iv', bestAskIV: 'ask_iv',
-  markIV: 'mark_iv', delta: 'delta', gamma: 'gamma', vega: 'vega', theta: 'theta', rho: 'rho', underlyingPrice: 'underlying_price',
+  bidPrice: 'best_bid_price',
+  bidAmount: 'best_bid_amount',
+  askPrice: 'best_ask_price',
+  askAmount: 'best_ask_amount',
+  lastPrice: 'last_price',
+  markPrice: 'mark_price',
+  indexPrice: 'index_price',
+  openInterest: 'open_interest',
+  bestBidPrice: 'best_bid_price',
+  bestBidAmount: 'best_bid_amount',
+  bestAskPrice: 'best_ask_price',
+  bestAskAmount: 'best_ask_amount',
+  bestBidIV: 'bid_iv',
+  bestAskIV: 'ask_iv',
+  markIV: 'mark_iv',
+  delta: 'delta',
+  gamma: 'gamma',
+  vega: 'vega',
+  theta: 'theta',
+  rho: 'rho',
+  underlyingPrice: 'underlying_price',
 };
 
 function mappersOf(marketId: string): Mapper[] {
-  return ['normalizeTrades', 'normalizeBookTickers', 'normalizeDerivativeTickers', 'normalizeOptionsSummary'].flatMap((make) => {
-    try {
-      return [tardis[make]!(NAMES[marketId]!, new Date(0))];
-    } catch {
-      return []; // not every exchange has all of them
-    }
-  });
+  return ['normalizeTrades', 'normalizeBookTickers', 'normalizeDerivativeTickers', 'normalizeOptionsSummary'].flatMap(
+    (make) => {
+      try {
+        return [tardis[make]!(NAMES[marketId]!, new Date(0))];
+      } catch {
+        return []; // not every exchange has all of them
+      }
+    },
+  );
 }
 
 function frames(): Frame[] {
   const found: Frame[] = [];
   for (const line of readFileSync(join(FIXTURES, 'cases.jsonl'), 'utf8').split('\n').filter(Boolean)) {
-    const entry = JSON.parse(line) as { id: string; market: string; kind: string; class: string; transport: string; raw?: string; message?: unknown };
+    const entry = JSON.parse(line) as {
+      id: string;
+      market: string;
+      kind: string;
+      class: string;
+      transport: string;
+      raw?: string;
+      message?: unknown;
+    };
     const marketId = entry.market.replace('-', '_');
     if (!Object.hasOwn(MARKETS, marketId) || entry.kind.startsWith('REST')) continue;
-    found.push({ marketId, text: entry.raw ?? JSON.stringify(entry.message), from: entry.id, kind: entry.kind, class: entry.class });
+    found.push({
+      marketId,
+      text: entry.raw ?? JSON.stringify(entry.message),
+      from: entry.id,
+      kind: entry.kind,
+      class: entry.class,
+    });
   }
   for (const file of readdirSync(join(FIXTURES, 'recordings'))) {
-    const marketId = file.startsWith('deribit') ? 'deribit' : file.startsWith('binance-usdm') ? 'binance_usdm' : 'binance_spot';
-    for (const [i, line] of readFileSync(join(FIXTURES, 'recordings', file), 'utf8').split('\n').entries()) {
+    const marketId = file.startsWith('deribit')
+      ? 'deribit'
+      : file.startsWith('binance-usdm')
+        ? 'binance_usdm'
+        : 'binance_spot';
+    for (const [i, line] of readFileSync(join(FIXTURES, 'recordings', file), 'utf8')
+      .split('\n')
+      .entries()) {
       if (!line.includes('"kind":"recv"')) continue;
-      found.push({ marketId, text: (JSON.parse(line) as { data: string }).data, from: `${file}:${i + 1}`, kind: 'recorded', class: 'W' });
+      found.push({
+        marketId,
+        text: (JSON.parse(line) as { data: string }).data,
+        from: `${file}:${i + 1}`,
+        kind: 'recorded',
+        class: 'W',
+      });
     }
   }
   return found;
@@ -93,7 +138,9 @@ function normalise(normaliser: Normaliser, frame: Frame): { found: FrameClass; m
 
 /** Numbers equal by value, an absent quote (0 or missing at the witness) is our null. */
 const same = (theirs: unknown, ours: unknown): boolean =>
-  theirs === undefined || theirs === null || theirs === 0 ? ours === null || ours === undefined || Number(ours) === 0 : Number(ours) === theirs;
+  theirs === undefined || theirs === null || theirs === 0
+    ? ours === null || ours === undefined || Number(ours) === 0
+    : Number(ours) === theirs;
 
 describe.skipIf(!existsSync(FIXTURES))('recorded messages', () => {
   const all = existsSync(FIXTURES) ? frames() : [];
@@ -112,11 +159,16 @@ describe.skipIf(!existsSync(FIXTURES))('recorded messages', () => {
   });
 
   it('every real trade, ticker and candle yields messages', () => {
-    const wanted = /^ws (trades |trade$|aggTrade$|ticker |kline$|24hrTicker$|24hrMiniTicker$|bookTicker|markPriceUpdate$|chart|quote|incremental_ticker)/;
-    const silent = real.filter((frame) => wanted.test(frame.kind)).flatMap((frame) => {
-      const { found, messages } = normalise(MARKETS[frame.marketId]!.normaliser(), frame);
-      return found === 'data' && messages.length > 0 ? [] : [`${frame.marketId} ${frame.kind} ${frame.from}: ${found} ${frame.text.slice(0, 200)}`];
-    });
+    const wanted =
+      /^ws (trades |trade$|aggTrade$|ticker |kline$|24hrTicker$|24hrMiniTicker$|bookTicker|markPriceUpdate$|chart|quote|incremental_ticker)/;
+    const silent = real
+      .filter((frame) => wanted.test(frame.kind))
+      .flatMap((frame) => {
+        const { found, messages } = normalise(MARKETS[frame.marketId]!.normaliser(), frame);
+        return found === 'data' && messages.length > 0
+          ? []
+          : [`${frame.marketId} ${frame.kind} ${frame.from}: ${found} ${frame.text.slice(0, 200)}`];
+      });
     expect(silent).toEqual([]);
   });
 
@@ -131,9 +183,14 @@ describe.skipIf(!existsSync(FIXTURES))('recorded messages', () => {
         if (!mapper.canHandle(message)) continue;
         const theirs = [...(mapper.map(message, at) ?? [])];
         for (const [i, their] of theirs.entries()) {
-          const ours = messages.filter((m) => m.type === (their.type === 'trade' ? 'trade' : 'ticker') && m.symbol?.toUpperCase() === their.symbol);
-          const our = their.type === 'trade' ? ours[i] ?? ours.at(-1) : ours[0];
-          const note = (what: string, a: unknown, b: unknown): void => void differences.push(`${frame.marketId} ${frame.from} ${their.symbol} ${what}: ${String(a)} against ${String(b)}`);
+          const ours = messages.filter(
+            (m) => m.type === (their.type === 'trade' ? 'trade' : 'ticker') && m.symbol?.toUpperCase() === their.symbol,
+          );
+          const our = their.type === 'trade' ? (ours[i] ?? ours.at(-1)) : ours[0];
+          const note = (what: string, a: unknown, b: unknown): void =>
+            void differences.push(
+              `${frame.marketId} ${frame.from} ${their.symbol} ${what}: ${String(a)} against ${String(b)}`,
+            );
           compared[`${frame.marketId} ${their.type}`] = (compared[`${frame.marketId} ${their.type}`] ?? 0) + 1;
           if (our === undefined) note('is missing', their.type, frame.text.slice(0, 300));
           else if (our.type === 'trade') {
@@ -144,10 +201,12 @@ describe.skipIf(!existsSync(FIXTURES))('recorded messages', () => {
           } else {
             for (const [name, mine] of Object.entries(TICKER_FIELDS)) {
               const value = (our as unknown as Record<string, unknown>)[mine];
-              if (name in their && their[name] !== undefined && !same(their[name], value)) note(name, their[name], value);
+              if (name in their && their[name] !== undefined && !same(their[name], value))
+                note(name, their[name], value);
             }
           }
-          if (our !== undefined && Math.floor(our.exchange_ts / 1000) !== their.timestamp.getTime()) note('time', their.timestamp.getTime(), our.exchange_ts);
+          if (our !== undefined && Math.floor(our.exchange_ts / 1000) !== their.timestamp.getTime())
+            note('time', their.timestamp.getTime(), our.exchange_ts);
         }
       }
     }

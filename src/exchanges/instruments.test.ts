@@ -24,10 +24,13 @@ function bodies(): Body[] {
   for (const line of readFileSync(join(FIXTURES, 'cases.jsonl'), 'utf8').split('\n').filter(Boolean)) {
     const entry = JSON.parse(line) as { id: string; market: string; class: string; raw?: string; message?: unknown };
     const marketId = entry.market.replace('-', '_');
-    if (Object.hasOwn(MARKETS, marketId) && ['W', 'R'].includes(entry.class)) add(marketId, entry.raw ?? JSON.stringify(entry.message), entry.id);
+    if (Object.hasOwn(MARKETS, marketId) && ['W', 'R'].includes(entry.class))
+      add(marketId, entry.raw ?? JSON.stringify(entry.message), entry.id);
   }
   for (const file of readdirSync(join(FIXTURES, 'recordings'))) {
-    for (const line of readFileSync(join(FIXTURES, 'recordings', file), 'utf8').split('\n').filter((l) => l.includes('"kind":"http"'))) {
+    for (const line of readFileSync(join(FIXTURES, 'recordings', file), 'utf8')
+      .split('\n')
+      .filter((l) => l.includes('"kind":"http"'))) {
       const { url, data } = JSON.parse(line) as { url: string; data: string };
       const marketId = Object.keys(MARKETS).find((id) => url.startsWith(MARKETS[id]!.restUrl));
       if (marketId !== undefined) add(marketId, data, `${file} ${url}`);
@@ -49,7 +52,9 @@ async function byCcxt({ marketId, text }: Body): Promise<Map<string, string>> {
     const judge = new Judge({ options }) as unknown as { parseMarket(raw: unknown): { id: string; symbol: string } };
     return new Map(tree.symbols.map((raw) => [raw.symbol, judge.parseMarket(raw).symbol]));
   }
-  const judge = new ccxt.deribit() as unknown as Record<string, unknown> & { fetchMarkets(): Promise<{ id: string; symbol: string }[]> };
+  const judge = new ccxt.deribit() as unknown as Record<string, unknown> & {
+    fetchMarkets(): Promise<{ id: string; symbol: string }[]>;
+  };
   judge['publicGetGetCurrencies'] = () => Promise.resolve({ result: [{ currency: 'BTC' }] });
   judge['publicGetGetInstruments'] = () => Promise.resolve({ result: tree.result });
   return new Map((await judge.fetchMarkets()).map((market) => [market.id, market.symbol]));
@@ -62,19 +67,24 @@ describe.skipIf(!present)('recorded instrument lists', () => {
     expect(new Set(lists.map((list) => list.marketId))).toEqual(new Set(Object.keys(MARKETS)));
   });
 
-  it.each(lists.map((list): [string, Body] => [`${list.marketId}: ${list.from}`.slice(0, 120), list]))('%s', async (_name, list) => {
-    const instruments = await MARKETS[list.marketId]!.rest('https://x.test', () => Promise.resolve(list.text)).instruments();
-    expect(instruments.length).toBeGreaterThan(0);
-    const judged = await byCcxt(list);
-    // Lists of 2021 have no counter_currency, without which CCXT of today cannot name the pair.
-    const modern = list.marketId !== 'deribit' || list.text.includes('counter_currency');
-    for (const instrument of instruments) {
-      check(instrument);
-      if (modern && instrument.kind !== 'combo' && judged.has(instrument.symbol)) {
-        expect(instrument.unified_symbol, instrument.symbol).toBe(judged.get(instrument.symbol));
+  it.each(lists.map((list): [string, Body] => [`${list.marketId}: ${list.from}`.slice(0, 120), list]))(
+    '%s',
+    async (_name, list) => {
+      const instruments = await MARKETS[list.marketId]!.rest('https://x.test', () =>
+        Promise.resolve(list.text),
+      ).instruments();
+      expect(instruments.length).toBeGreaterThan(0);
+      const judged = await byCcxt(list);
+      // Lists of 2021 have no counter_currency, without which CCXT of today cannot name the pair.
+      const modern = list.marketId !== 'deribit' || list.text.includes('counter_currency');
+      for (const instrument of instruments) {
+        check(instrument);
+        if (modern && instrument.kind !== 'combo' && judged.has(instrument.symbol)) {
+          expect(instrument.unified_symbol, instrument.symbol).toBe(judged.get(instrument.symbol));
+        }
       }
-    }
-  });
+    },
+  );
 });
 
 function check(i: Instrument): void {
@@ -82,42 +92,115 @@ function check(i: Instrument): void {
   for (const decimal of [i.tick_size, i.min_amount, i.amount_step, i.contract_size, i.strike]) {
     if (decimal !== null) expect(decimal, label).toMatch(/^\d+(\.\d+)?$/);
   }
-  expect(i.expiry_ts !== null, label).toBe(i.kind === 'future' || i.kind === 'option' || (i.kind === 'combo' && i.expiry_ts !== null));
+  expect(i.expiry_ts !== null, label).toBe(
+    i.kind === 'future' || i.kind === 'option' || (i.kind === 'combo' && i.expiry_ts !== null),
+  );
   expect(i.strike !== null && i.option_type !== null, label).toBe(i.kind === 'option');
   expect(i.settle === null, label).toBe(i.kind === 'spot');
   expect(i.unified_symbol === null, label).toBe(i.kind === 'combo');
 }
 
 describe('facts', () => {
-  const deribit = (more: object) => MARKETS['deribit']!.rest('https://x.test', () => Promise.resolve(JSON.stringify({ jsonrpc: '2.0', result: [{
-    instrument_name: 'BTC-PERPETUAL', kind: 'future', base_currency: 'BTC', quote_currency: 'USD', counter_currency: 'USD', settlement_currency: 'BTC',
-    settlement_period: 'perpetual', tick_size: 0.5, min_trade_amount: 10, contract_size: 10, expiration_timestamp: 32503708800000, is_active: true, state: 'open',
-    ...more }] }))).instruments();
+  const deribit = (more: object) =>
+    MARKETS['deribit']!.rest('https://x.test', () =>
+      Promise.resolve(
+        JSON.stringify({
+          jsonrpc: '2.0',
+          result: [
+            {
+              instrument_name: 'BTC-PERPETUAL',
+              kind: 'future',
+              base_currency: 'BTC',
+              quote_currency: 'USD',
+              counter_currency: 'USD',
+              settlement_currency: 'BTC',
+              settlement_period: 'perpetual',
+              tick_size: 0.5,
+              min_trade_amount: 10,
+              contract_size: 10,
+              expiration_timestamp: 32503708800000,
+              is_active: true,
+              state: 'open',
+              ...more,
+            },
+          ],
+        }),
+      ),
+    ).instruments();
 
   it('tells inverse from linear, and what an amount counts', async () => {
     expect((await deribit({}))[0]).toMatchObject({
-      kind: 'perpetual', unified_symbol: 'BTC/USD:BTC', inverse: true, amount_unit: 'USD', contract_size: '10', amount_step: '10', tick_size: '0.5', expiry_ts: null,
+      kind: 'perpetual',
+      unified_symbol: 'BTC/USD:BTC',
+      inverse: true,
+      amount_unit: 'USD',
+      contract_size: '10',
+      amount_step: '10',
+      tick_size: '0.5',
+      expiry_ts: null,
     });
-    const linear = { instrument_name: 'BTC_USDC-PERPETUAL', quote_currency: 'USDC', counter_currency: 'USDC', settlement_currency: 'USDC', contract_size: 1e-4, min_trade_amount: 1e-4 };
-    expect((await deribit(linear))[0]).toMatchObject({ unified_symbol: 'BTC/USDC:USDC', inverse: false, amount_unit: 'BTC', amount_step: '0.0001' });
+    const linear = {
+      instrument_name: 'BTC_USDC-PERPETUAL',
+      quote_currency: 'USDC',
+      counter_currency: 'USDC',
+      settlement_currency: 'USDC',
+      contract_size: 1e-4,
+      min_trade_amount: 1e-4,
+    };
+    expect((await deribit(linear))[0]).toMatchObject({
+      unified_symbol: 'BTC/USDC:USDC',
+      inverse: false,
+      amount_unit: 'BTC',
+      amount_step: '0.0001',
+    });
     const option = {
-      instrument_name: 'BTC-25DEC26-100000-C', kind: 'option', quote_currency: 'BTC', settlement_period: 'month', contract_size: 1, min_trade_amount: 0.1,
-      tick_size: 1e-4, strike: 1e5, option_type: 'call', expiration_timestamp: 1_798_185_600_000,
+      instrument_name: 'BTC-25DEC26-100000-C',
+      kind: 'option',
+      quote_currency: 'BTC',
+      settlement_period: 'month',
+      contract_size: 1,
+      min_trade_amount: 0.1,
+      tick_size: 1e-4,
+      strike: 1e5,
+      option_type: 'call',
+      expiration_timestamp: 1_798_185_600_000,
     };
     expect((await deribit(option))[0]).toMatchObject({
-      kind: 'option', unified_symbol: 'BTC/USD:BTC-261225-100000-C', inverse: true, amount_unit: 'BTC', amount_step: '0.1', strike: '100000', expiry_ts: 1_798_185_600_000_000,
+      kind: 'option',
+      unified_symbol: 'BTC/USD:BTC-261225-100000-C',
+      inverse: true,
+      amount_unit: 'BTC',
+      amount_step: '0.1',
+      strike: '100000',
+      expiry_ts: 1_798_185_600_000_000,
     });
-    const small = { ...option, instrument_name: 'XRP_USDC-30JUN23-0d625-C', base_currency: 'XRP', counter_currency: 'USDC', settlement_currency: 'USDC', strike: 0.625 };
+    const small = {
+      ...option,
+      instrument_name: 'XRP_USDC-30JUN23-0d625-C',
+      base_currency: 'XRP',
+      counter_currency: 'USDC',
+      settlement_currency: 'USDC',
+      strike: 0.625,
+    };
     expect((await deribit(small))[0]).toMatchObject({ unified_symbol: 'XRP/USDC:USDC-261225-0.625-C', inverse: false });
   });
 
   it.each([
-    [{ state: 'open' }, 'open'], [{ state: 'started' }, 'open'], [{ state: undefined }, 'open'], [{ state: 'settlement' }, 'settlement'], [{ state: 'locked' }, 'locked'],
-    [{ state: 'open', is_active: false }, 'inactive'], [{ state: 'Invented' }, 'invented'],
+    [{ state: 'open' }, 'open'],
+    [{ state: 'started' }, 'open'],
+    [{ state: undefined }, 'open'],
+    [{ state: 'settlement' }, 'settlement'],
+    [{ state: 'locked' }, 'locked'],
+    [{ state: 'open', is_active: false }, 'inactive'],
+    [{ state: 'Invented' }, 'invented'],
   ])('%j is %s', async (more, status) => expect((await deribit(more))[0]?.status).toBe(status));
 
-  it('keeps the exchange\'s own object, digits and all', async () => {
+  it("keeps the exchange's own object, digits and all", async () => {
     const [instrument] = await deribit({ tick_size_steps: [], instrument_id: 124972 });
-    expect(JSON.parse(JSON.stringify(instrument!.raw))).toMatchObject({ instrument_name: 'BTC-PERPETUAL', instrument_id: 124972, tick_size: 0.5 });
+    expect(JSON.parse(JSON.stringify(instrument!.raw))).toMatchObject({
+      instrument_name: 'BTC-PERPETUAL',
+      instrument_id: 124972,
+      tick_size: 0.5,
+    });
   });
 });

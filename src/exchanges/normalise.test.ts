@@ -29,7 +29,9 @@ beforeAll(async () => {
 });
 
 /** Pairs of long-lived normalisers: what one frame taught the fast one must not spoil the next. */
-const pairs = new Map(['deribit', 'binance_spot', 'binance_usdm'].map((id) => [id, [make(id, false), make(id, true)] as const]));
+const pairs = new Map(
+  ['deribit', 'binance_spot', 'binance_usdm'].map((id) => [id, [make(id, false), make(id, true)] as const]),
+);
 function expectSame(marketId: string, frame: string): unknown[] {
   const [fast, exact] = pairs.get(marketId)!;
   const expected = outcome(exact, marketId, frame);
@@ -54,17 +56,46 @@ describe('the fast walk', () => {
 
   it('agrees on truncated, bent and stuffed frames', () => {
     const pool = sets.flatMap(({ marketId, frames }) => frames.slice(0, 25).map((frame) => ({ marketId, frame })));
-    const bytes = fc.constantFrom('"', '\\', '{', '}', '[', ']', ',', ':', '0', '-', '.', 'e', 'E', '9', ' ', '\n', 'x', '\u0000', 'é', '币', 'null', '1e400', '-0', '00');
+    const bytes = fc.constantFrom(
+      '"',
+      '\\',
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '0',
+      '-',
+      '.',
+      'e',
+      'E',
+      '9',
+      ' ',
+      '\n',
+      'x',
+      '\u0000',
+      'é',
+      '币',
+      'null',
+      '1e400',
+      '-0',
+      '00',
+    );
     fc.assert(
-      fc.property(fc.constantFrom(...pool), fc.array(fc.tuple(fc.nat(), fc.nat(3), bytes), { minLength: 1, maxLength: 3 }), ({ marketId, frame }, edits) => {
-        let text = frame;
-        for (const [where, cut, put] of edits) {
-          const at = where % (text.length + 1);
-          text = text.slice(0, at) + put + text.slice(at + cut);
-        }
-        const [found, ...messages] = expectSame(marketId, text);
-        if (found === 'malformed') expect(messages).toEqual([]);
-      }),
+      fc.property(
+        fc.constantFrom(...pool),
+        fc.array(fc.tuple(fc.nat(), fc.nat(3), bytes), { minLength: 1, maxLength: 3 }),
+        ({ marketId, frame }, edits) => {
+          let text = frame;
+          for (const [where, cut, put] of edits) {
+            const at = where % (text.length + 1);
+            text = text.slice(0, at) + put + text.slice(at + cut);
+          }
+          const [found, ...messages] = expectSame(marketId, text);
+          if (found === 'malformed') expect(messages).toEqual([]);
+        },
+      ),
       { numRuns: 3000 },
     );
     fc.assert(
@@ -81,7 +112,9 @@ describe('the fast walk', () => {
       if (Array.isArray(value)) return value.map((item) => shuffled(item, seed));
       if (typeof value !== 'object' || value === null) return value;
       const entries = Object.entries(value).map(([key, item]): [string, unknown] => [key, shuffled(item, seed)]);
-      return Object.fromEntries(entries.sort(([a], [b]) => ((a.charCodeAt(0) * seed) % 7) - ((b.charCodeAt(0) * seed) % 7)));
+      return Object.fromEntries(
+        entries.sort(([a], [b]) => ((a.charCodeAt(0) * seed) % 7) - ((b.charCodeAt(0) * seed) % 7)),
+      );
     };
     for (const { marketId, frames } of sets) {
       for (const [i, frame] of frames.slice(0, 40).entries()) {
@@ -95,26 +128,48 @@ describe('the fast walk', () => {
 
 describe('wire facts', () => {
   const trade = (more: string): string =>
-    `{"jsonrpc":"2.0","method":"subscription","params":{"channel":"trades.BTC-PERPETUAL.100ms","data":[{"trade_seq":7,"trade_id":"1","timestamp":1790000000000,` +
+    `{"jsonrpc":"2.0","method":"subscription","params":{"channel":"trades.BTC-PERPETUAL.100ms","data":[{` +
+    `"trade_seq":7,"trade_id":"1","timestamp":1790000000000,` +
     `"price":8.55e4,"instrument_name":"BTC-PERPETUAL","direction":"sell","amount":10.0${more}}]}}`;
-  const first = (frame: string): Record<string, unknown> => JSON.parse((expectSame('deribit', frame)[1] as unknown[]).at(-1) as string) as Record<string, unknown>;
+  const first = (frame: string): Record<string, unknown> =>
+    JSON.parse((expectSame('deribit', frame)[1] as unknown[]).at(-1) as string) as Record<string, unknown>;
 
   it('expands exponents and keeps every other digit of the wire', () => {
-    const message = first(trade(',"mark_price":85500.12345678901234567,"index_price":7.4E+4,"starbase_match_id":230999806598721536'));
-    expect(message).toMatchObject({ price: '85500', amount: '10.0', mark_price: '85500.12345678901234567', index_price: '74000' });
+    const message = first(
+      trade(',"mark_price":85500.12345678901234567,"index_price":7.4E+4,"starbase_match_id":230999806598721536'),
+    );
+    expect(message).toMatchObject({
+      price: '85500',
+      amount: '10.0',
+      mark_price: '85500.12345678901234567',
+      index_price: '74000',
+    });
   });
 
-  it.each([['M', 'maker'], ['T', 'taker'], ['MT', 'both']])('liquidation %s is %s', (wire, ours) =>
-    expect(first(trade(`,"liquidation":"${wire}"`))['liquidation']).toBe(ours));
+  it.each([
+    ['M', 'maker'],
+    ['T', 'taker'],
+    ['MT', 'both'],
+  ])('liquidation %s is %s', (wire, ours) =>
+    expect(first(trade(`,"liquidation":"${wire}"`))['liquidation']).toBe(ours),
+  );
 
   it.each(['"price":"NaN",', '"price":1e400,', '"price":null,'])('%s makes the frame malformed', (price) =>
-    expect(expectSame('deribit', trade('').replace('"price":8.55e4,', price))).toEqual(['malformed']));
+    expect(expectSame('deribit', trade('').replace('"price":8.55e4,', price))).toEqual(['malformed']),
+  );
 
   it('takes microseconds and milliseconds by their magnitude', () => {
-    const frame = (ts: string): string => `{"e":"trade","E":${ts},"s":"币安人生USDT","t":5,"p":"0.10","q":"1","T":${ts},"m":true,"M":true}`;
+    const frame = (ts: string): string =>
+      `{"e":"trade","E":${ts},"s":"币安人生USDT","t":5,"p":"0.10","q":"1","T":${ts},"m":true,"M":true}`;
     for (const ts of ['1790000000000', '1790000000000000']) {
       const [, message] = expectSame('binance_spot', frame(ts)) as [unknown, unknown[]];
-      expect(JSON.parse(message.at(-1) as string)).toMatchObject({ symbol: '币安人生USDT', exchange_ts: 1_790_000_000_000_000, price: '0.10', side: 'sell', seq: 5 });
+      expect(JSON.parse(message.at(-1) as string)).toMatchObject({
+        symbol: '币安人生USDT',
+        exchange_ts: 1_790_000_000_000_000,
+        price: '0.10',
+        side: 'sell',
+        seq: 5,
+      });
     }
   });
 });

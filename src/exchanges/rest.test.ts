@@ -67,37 +67,68 @@ describe('against the simulated exchanges', () => {
 
 describe('bodies that are no answer', () => {
   const trade = (seq: number, more = {}) => ({
-    trade_id: String(seq), trade_seq: seq, instrument_name: 'X', timestamp: 1_790_000_000_000, direction: 'buy', price: 1, amount: 1, ...more,
+    trade_id: String(seq),
+    trade_seq: seq,
+    instrument_name: 'X',
+    timestamp: 1_790_000_000_000,
+    direction: 'buy',
+    price: 1,
+    amount: 1,
+    ...more,
   });
-  const deribit = (trades: unknown[]): string => JSON.stringify({ jsonrpc: '2.0', usOut: 1, result: { trades, has_more: false } });
+  const deribit = (trades: unknown[]): string =>
+    JSON.stringify({ jsonrpc: '2.0', usOut: 1, result: { trades, has_more: false } });
   const spot = (id: number) => ({ id, price: '1', qty: '1', time: 1_790_000_000_000, isBuyerMaker: false });
 
   it.each<[string, string, string, RegExp]>([
     ['deribit', 'HTML', '<html>gateway</html>', /not JSON/],
     ['deribit', 'empty', '', /not JSON/],
     ['deribit', 'truncated', deribit([trade(1)]).slice(0, -9), /not JSON/],
-    ['deribit', 'an error with status 200', '{"jsonrpc":"2.0","error":{"code":10028,"message":"too_many_requests"}}', /10028 too_many_requests/],
+    [
+      'deribit',
+      'an error with status 200',
+      '{"jsonrpc":"2.0","error":{"code":10028,"message":"too_many_requests"}}',
+      /10028 too_many_requests/,
+    ],
     ['deribit', 'no result', '{"jsonrpc":"2.0"}', /result: .*got nothing/],
     ['deribit', 'out of order', deribit([trade(2), trade(1)]), /out of order at item 1 \(1 after 2\)/],
     ['deribit', 'another instrument', deribit([trade(1, { instrument_name: 'Y' })]), /asked for X, got Y/],
     ['deribit', 'a price that is none', deribit([trade(1, { price: 'NaN' })]), /result\.trades\.0\.price/],
-    ['binance_spot', 'an error with status 200', '{"code":-1003,"msg":"Too many requests."}', /-1003 Too many requests/],
+    [
+      'binance_spot',
+      'an error with status 200',
+      '{"code":-1003,"msg":"Too many requests."}',
+      /-1003 Too many requests/,
+    ],
     ['binance_spot', 'an object', '{}', /historicalTrades/],
     ['binance_spot', 'overlapping', JSON.stringify([spot(5), spot(5)]), /out of order at item 1/],
     ['binance_spot', 'before what was asked', JSON.stringify([spot(1)]), /asked from 5, got 1/],
   ])('%s: %s', async (market, _name, body, message) => {
     const rest = MARKETS[market]!.rest('https://x.test', () => Promise.resolve(body));
-    const failure = await rest.trades('X', 5, 9).then(() => null, (error: unknown) => error);
+    const failure = await rest.trades('X', 5, 9).then(
+      () => null,
+      (error: unknown) => error,
+    );
     expect(failure).toBeInstanceOf(ExchangeHttpError);
     expect((failure as Error).message).toMatch(message);
   });
 
   it('keeps the wire text of numbers', async () => {
-    const body = '{"jsonrpc":"2.0","usOut":1,"result":{"has_more":false,"trades":[{"trade_id":"1","trade_seq":7,"instrument_name":"X","timestamp":1790000000000,' +
+    const body =
+      '{"jsonrpc":"2.0","usOut":1,"result":{"has_more":false,"trades":[{"trade_id":"1","trade_seq":7,"instrument_name":"X","timestamp":1790000000000,' +
       '"direction":"sell","price":8.55e4,"amount":1000000000.12345679,"starbase_match_id":230999806598721536}]}}';
     const { items } = await MARKETS['deribit']!.rest('https://x.test', () => Promise.resolve(body)).trades('X', 7, 7);
-    expect(items).toEqual([{
-      market_id: 'deribit', symbol: 'X', exchange_ts: 1_790_000_000_000_000, trade_id: '1', seq: 7, price: '85500', amount: '1000000000.12345679', side: 'sell',
-    }]);
+    expect(items).toEqual([
+      {
+        market_id: 'deribit',
+        symbol: 'X',
+        exchange_ts: 1_790_000_000_000_000,
+        trade_id: '1',
+        seq: 7,
+        price: '85500',
+        amount: '1000000000.12345679',
+        side: 'sell',
+      },
+    ]);
   });
 });

@@ -6,14 +6,19 @@ import { describe, expect, it } from 'vitest';
 const at = (file: string): string => JSON.stringify(join(import.meta.dirname, file));
 
 /** Runs a service in a process of its own; `act` gets the child once it printed READY. */
-async function life(start: string, act: (child: ReturnType<typeof spawn>, out: string) => void = () => undefined, env: Record<string, string> = {}) {
+async function life(
+  start: string,
+  act: (child: ReturnType<typeof spawn>, out: string) => void = () => undefined,
+  env: Record<string, string> = {},
+) {
   const program = `
     import { runService, untilStopped } from ${at('service.ts')};
     import { loadConfig } from ${at('env.ts')};
     const known = { venue: { exchange: 'venue', wsUrl: 'wss://v.test', restUrl: 'https://v.test', defaultSymbols: [] } };
     await runService('probe', () => loadConfig(known), async (ctx) => { ${start} });`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
-    env: { PATH: process.env['PATH'] ?? '', MARKETS: 'venue', ...env }, stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'] ?? '', MARKETS: 'venue', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   let out = '';
   let error = '';
@@ -41,7 +46,8 @@ describe('runService', () => {
   });
 
   it('survives a second signal while it closes', async () => {
-    const closer = `ctx.scope.own('a', async () => { process.kill(process.pid, 'SIGINT'); await new Promise((r) => setTimeout(r, 50)); console.log('closed a'); });`;
+    const closer = `ctx.scope.own('a', async () => { process.kill(process.pid, 'SIGINT');
+      await new Promise((r) => setTimeout(r, 50)); console.log('closed a'); });`;
     const { code, out } = await life(closer + ready, (child) => child.kill('SIGINT'));
     expect([code, out.includes('closed a')]).toEqual([0, true]);
   });
@@ -64,7 +70,11 @@ describe('runService', () => {
 
   it('refuses a bad configuration with one line and code 2', async () => {
     const { code, out, error } = await life(ready, undefined, { BATCH_MAX_ROWS: 'many' });
-    expect([code, out, error]).toEqual([2, '', 'probe: BATCH_MAX_ROWS: "many" is not a whole number from 1 to 50000\n']);
+    expect([code, out, error]).toEqual([
+      2,
+      '',
+      'probe: BATCH_MAX_ROWS: "many" is not a whole number from 1 to 50000\n',
+    ]);
   });
 
   it('serves metrics, health and readiness', async () => {

@@ -13,8 +13,16 @@ export const VARIABLES = {
   TICKER_SAMPLE_MS: { default: '1000', help: 'At most one row in tickers per instrument and interval' },
   CLAIM_IDLE_MS: { default: '60000', help: 'Entries pending longer than this are claimed from their consumer' },
   BATCH_MAX_ROWS: { default: '8000', help: 'Largest batch of one transaction' },
-  RECEIVER_BUFFER_MESSAGES: { default: '200000', help: 'Messages held in memory while Redis is away; beyond it gaps are reported' },
-  UNLOCK_POLICY: { default: '', help: 'After a bootstrap: manual (LOCKED until system-unlock) or auto (HEALTHY when the data checks pass); empty: manual where EXECUTOR_MODE is test or live' },
+  RECEIVER_BUFFER_MESSAGES: {
+    default: '200000',
+    help: 'Messages held in memory while Redis is away; beyond it gaps are reported',
+  },
+  UNLOCK_POLICY: {
+    default: '',
+    help:
+      'After a bootstrap: manual (LOCKED until system-unlock) or auto (HEALTHY when the data checks pass); ' +
+      'empty: manual where EXECUTOR_MODE is test or live',
+  },
   EXECUTOR_MODE: { default: 'observe', help: 'observe, paper, test or live' },
   INSTANCE_ID: { default: '', help: 'Name of this instance; empty: a free slot is leased' },
   LOG_LEVEL: { default: 'info', help: 'trace, debug, info, warn, error, fatal or silent' },

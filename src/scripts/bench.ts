@@ -29,65 +29,121 @@ const ms = (value: number): string => value.toFixed(2);
 
 function readOptions(argv: string[]): Options {
   const { values, positionals } = parseArgs({
-    args: argv, allowPositionals: true,
+    args: argv,
+    allowPositionals: true,
     options: {
-      frames: { type: 'string' }, json: { type: 'string' }, rate: { type: 'string', default: '25000' }, seconds: { type: 'string', default: '20' },
-      rows: { type: 'string', default: '400000' }, rounds: { type: 'string', default: '5' },
+      frames: { type: 'string' },
+      json: { type: 'string' },
+      rate: { type: 'string', default: '25000' },
+      seconds: { type: 'string', default: '20' },
+      rows: { type: 'string', default: '400000' },
+      rounds: { type: 'string', default: '5' },
     },
   });
   const unknown = positionals.find((p) => !PARTS.includes(p as Part));
-  if (unknown !== undefined) throw new UsageError(`unknown part ${JSON.stringify(unknown)}; parts: ${PARTS.join(', ')}`);
+  if (unknown !== undefined)
+    throw new UsageError(`unknown part ${JSON.stringify(unknown)}; parts: ${PARTS.join(', ')}`);
   const whole = (name: 'rate' | 'seconds' | 'rows' | 'rounds'): number => {
     const value = Number(values[name]);
-    if (!Number.isInteger(value) || value < 1) throw new UsageError(`--${name}: ${JSON.stringify(values[name])} is not a whole number above 0`);
+    if (!Number.isInteger(value) || value < 1)
+      throw new UsageError(`--${name}: ${JSON.stringify(values[name])} is not a whole number above 0`);
     return value;
   };
   return {
-    parts: positionals.length === 0 ? PARTS : (positionals as Part[]), frames: values.frames, json: values.json,
-    rate: whole('rate'), seconds: whole('seconds'), rows: whole('rows'), rounds: whole('rounds'),
+    parts: positionals.length === 0 ? PARTS : (positionals as Part[]),
+    frames: values.frames,
+    json: values.json,
+    rate: whole('rate'),
+    seconds: whole('seconds'),
+    rows: whole('rows'),
+    rounds: whole('rounds'),
   };
 }
 
-const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: Record<string, string | number>[] }[]>> = {
-  async normalise({ frames, rounds }) {
-    const sets = frames === undefined ? await framesFromSimulator(5, 1) : framesFrom(frames);
-    const result = benchNormalise(sets, Math.max(rounds, 7));
-    return [{ result, rows: normaliseTable(result) }];
-  },
-  async publish({ rows, rounds }) {
-    const r = await benchPublish(rows, rounds);
-    return [{ result: r, rows: [{
-      messages: r.messages, 'ours/s': rate(r.oursPerSecond), 'redis-benchmark -P 500/s': r.redisBenchmarkPerSecond === null ? '-' : rate(r.redisBenchmarkPerSecond),
-      'raw socket/s': rate(r.rawSocketPerSecond), 'of redis-benchmark (≥ 100 %)': percent(r.ofRedisBenchmark), 'of raw socket': percent(r.ofRawSocket),
-    }] }];
-  },
-  async persist({ rows, rounds }) {
-    const r = await benchPersist(rows, Math.min(rounds, 5));
-    return [{ result: r, rows: [{
-      rows: r.rows, 'committed/s': rate(r.committedPerSecond), 'keyed COPY/s': rate(r.keyedCopyPerSecond), 'keyless COPY/s': rate(r.keylessCopyPerSecond),
-      'of keyed (≥ 80 %)': percent(r.ofKeyedCopy), 'of keyless (≥ 50 %)': percent(r.ofKeylessCopy),
-    }] }];
-  },
-  async e2e({ rate: asked, seconds }) {
-    const s = await benchSustained(asked, seconds);
-    const l = await benchLatency(seconds);
-    return [
-      { result: s, rows: [{
-        'asked/s': rate(s.askedPerSecond), 'socket/s': rate(s.emittedPerSecond), 'committed/s (≥ 20,000)': rate(s.committedPerSecond),
-        'lag at half': s.lagMiddle, 'lag at end': s.lagEnd, lost: s.lost,
-        ...Object.fromEntries(Object.entries(s.cpuMicrosPerTrade).map(([name, us]) => [`${name} µs`, us.toFixed(1)])),
-      }] },
-      { result: l, rows: (['socketToRedisMs', 'socketToCommittedMs'] as const).map((name) => ({
-        'latency at 1,000 trades/s, ms': name === 'socketToRedisMs' ? 'socket → Redis (p99 ≤ 5)' : 'socket → committed (p99 ≤ 250)',
-        p50: ms(l[name].p50), p99: ms(l[name].p99), 'p99.9': ms(l[name].p999),
-      })) },
-    ];
-  },
-};
+const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: Record<string, string | number>[] }[]>> =
+  {
+    async normalise({ frames, rounds }) {
+      const sets = frames === undefined ? await framesFromSimulator(5, 1) : framesFrom(frames);
+      const result = benchNormalise(sets, Math.max(rounds, 7));
+      return [{ result, rows: normaliseTable(result) }];
+    },
+    async publish({ rows, rounds }) {
+      const r = await benchPublish(rows, rounds);
+      return [
+        {
+          result: r,
+          rows: [
+            {
+              messages: r.messages,
+              'ours/s': rate(r.oursPerSecond),
+              'redis-benchmark -P 500/s': r.redisBenchmarkPerSecond === null ? '-' : rate(r.redisBenchmarkPerSecond),
+              'raw socket/s': rate(r.rawSocketPerSecond),
+              'of redis-benchmark (≥ 100 %)': percent(r.ofRedisBenchmark),
+              'of raw socket': percent(r.ofRawSocket),
+            },
+          ],
+        },
+      ];
+    },
+    async persist({ rows, rounds }) {
+      const r = await benchPersist(rows, Math.min(rounds, 5));
+      return [
+        {
+          result: r,
+          rows: [
+            {
+              rows: r.rows,
+              'committed/s': rate(r.committedPerSecond),
+              'keyed COPY/s': rate(r.keyedCopyPerSecond),
+              'keyless COPY/s': rate(r.keylessCopyPerSecond),
+              'of keyed (≥ 80 %)': percent(r.ofKeyedCopy),
+              'of keyless (≥ 50 %)': percent(r.ofKeylessCopy),
+            },
+          ],
+        },
+      ];
+    },
+    async e2e({ rate: asked, seconds }) {
+      const s = await benchSustained(asked, seconds);
+      const l = await benchLatency(seconds);
+      return [
+        {
+          result: s,
+          rows: [
+            {
+              'asked/s': rate(s.askedPerSecond),
+              'socket/s': rate(s.emittedPerSecond),
+              'committed/s (≥ 20,000)': rate(s.committedPerSecond),
+              'lag at half': s.lagMiddle,
+              'lag at end': s.lagEnd,
+              lost: s.lost,
+              ...Object.fromEntries(
+                Object.entries(s.cpuMicrosPerTrade).map(([name, us]) => [`${name} µs`, us.toFixed(1)]),
+              ),
+            },
+          ],
+        },
+        {
+          result: l,
+          rows: (['socketToRedisMs', 'socketToCommittedMs'] as const).map((name) => ({
+            'latency at 1,000 trades/s, ms':
+              name === 'socketToRedisMs' ? 'socket → Redis (p99 ≤ 5)' : 'socket → committed (p99 ≤ 250)',
+            p50: ms(l[name].p50),
+            p99: ms(l[name].p99),
+            'p99.9': ms(l[name].p999),
+          })),
+        },
+      ];
+    },
+  };
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
-  const report: Record<string, unknown> = { node: process.version, cpu: `${cpus().length} × ${cpus()[0]?.model ?? '?'}`, at: new Date().toISOString() };
+  const report: Record<string, unknown> = {
+    node: process.version,
+    cpu: `${cpus().length} × ${cpus()[0]?.model ?? '?'}`,
+    at: new Date().toISOString(),
+  };
   for (const part of options.parts) {
     process.stdout.write(`\n== ${part}\n`);
     const measured = await RUN[part](options);

@@ -43,8 +43,13 @@ async function main(): Promise<number> {
     if (options.durationS === null) await untilAborted(stop.signal);
     else {
       const report = await checkedRun({
-        fleet, reader, signal: stop.signal, startedAt, say: (line) => view.say(line),
-        firstRowS: () => view.firstRowS, lastSnapshot: () => view.last,
+        fleet,
+        reader,
+        signal: stop.signal,
+        startedAt,
+        say: (line) => view.say(line),
+        firstRowS: () => view.firstRowS,
+        lastSnapshot: () => view.last,
       });
       if (report !== null) return report.ok ? 0 : 1;
     }
@@ -60,7 +65,9 @@ async function close(fleet: Fleet, reader: FiguresReader, options: DemoOptions, 
   await reader.close();
   const killed = await fleet.stop();
   if (killed.length > 0) say(`had to be killed: ${killed.join(', ')}`);
-  say(`stopped; ${count(last?.rows.total ?? 0)} trade rows in ${fleet.folder}${options.mode === 'live' ? ' (kept)' : ' (until the next start)'}`);
+  say(
+    `stopped; ${count(last?.rows.total ?? 0)} trade rows in ${fleet.folder}${options.mode === 'live' ? ' (kept)' : ' (until the next start)'}`,
+  );
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {
@@ -86,14 +93,30 @@ class View {
     const { options } = fleet;
     this.#reader = reader;
     this.#sinceStartS = sinceStartS;
-    const source = options.mode === 'live' ? 'real exchanges, public data' : options.replay === null ? `simulator, seed ${options.seed}` : 'simulator, replay';
-    this.#caption = { title: `tapekeeper · ${source}`, database: fleet.postgres.url, redis: fleet.redis.url, logs: fleet.logDir };
+    const source =
+      options.mode === 'live'
+        ? 'real exchanges, public data'
+        : options.replay === null
+          ? `simulator, seed ${options.seed}`
+          : 'simulator, replay';
+    this.#caption = {
+      title: `tapekeeper · ${source}`,
+      database: fleet.postgres.url,
+      redis: fleet.redis.url,
+      logs: fleet.logDir,
+    };
     const interactive = process.stdout.isTTY && options.durationS === null;
     this.#screen = interactive ? new Screen(process.stdout, process.env['NO_COLOR'] === undefined) : null;
   }
 
   open(): void {
-    if (this.#screen === null) for (const line of [`psql ${this.#caption.database}`, `redis-cli -u ${this.#caption.redis}`, 'Ctrl-C stops everything']) say(line);
+    if (this.#screen === null)
+      for (const line of [
+        `psql ${this.#caption.database}`,
+        `redis-cli -u ${this.#caption.redis}`,
+        'Ctrl-C stops everything',
+      ])
+        say(line);
     this.#running = this.#loop();
   }
 
@@ -124,7 +147,8 @@ class View {
 
   #show(view: Snapshot, lineIsDue: boolean): void {
     if (this.#closed) return;
-    if (this.#screen !== null) this.#screen.draw(render(view, this.#caption, this.#screen.size.width, this.#screen.size.height));
+    if (this.#screen !== null)
+      this.#screen.draw(render(view, this.#caption, this.#screen.size.width, this.#screen.size.height));
     else if (lineIsDue) say(summaryLine(view));
   }
 

@@ -62,13 +62,23 @@ export async function benchPublish(messages: number, rounds: number): Promise<Pu
 async function ours(url: string, trades: readonly BenchTrade[]): Promise<number> {
   const redis = connectRedis(url, { name: 'bench', log: pino({ level: 'silent' }) });
   const writer = `${BENCH_MARKET}:bench:${process.hrtime.bigint()}`;
-  const publisher = new Publisher(redis, { streamKey: streamMarketDataKey, seqKey: feedSeqKey('bench'), writer, random: Math.random });
+  const publisher = new Publisher(redis, {
+    streamKey: streamMarketDataKey,
+    seqKey: feedSeqKey('bench'),
+    writer,
+    random: Math.random,
+  });
   await redis.ping();
   const from = performance.now();
   const done: Promise<void>[] = [];
   for (let i = 0; i < trades.length; i += BATCH) {
     const batch = trades.slice(i, i + BATCH);
-    done.push(publisher.publish({ payloads: batch.map((t) => t.payload), lastSeqs: new Map(batch.map((t) => [t.symbol, t.seq])) }));
+    done.push(
+      publisher.publish({
+        payloads: batch.map((t) => t.payload),
+        lastSeqs: new Map(batch.map((t) => [t.symbol, t.seq])),
+      }),
+    );
   }
   await Promise.all(done);
   const perSecond = trades.length / ((performance.now() - from) / 1000);
@@ -80,7 +90,22 @@ async function ours(url: string, trades: readonly BenchTrade[]): Promise<number>
 /** redis-benchmark sends one payload again and again; the one of median length stands for all. null when it is not installed. */
 function redisBenchmark(url: string, trades: readonly BenchTrade[]): number | null {
   const payload = [...trades.slice(0, 1001)].sort((a, b) => a.payload.length - b.payload.length)[500]!.payload;
-  const args = ['-p', new URL(url).port, '-c', '1', '-P', String(BATCH), '-n', String(trades.length), '--csv', 'XADD', streamMarketDataKey, '*', 'payload', payload];
+  const args = [
+    '-p',
+    new URL(url).port,
+    '-c',
+    '1',
+    '-P',
+    String(BATCH),
+    '-n',
+    String(trades.length),
+    '--csv',
+    'XADD',
+    streamMarketDataKey,
+    '*',
+    'payload',
+    payload,
+  ];
   const result = spawnSync('redis-benchmark', args, { encoding: 'utf8' });
   // The command, payload and all, is the first CSV field of the last line; its rate follows.
   const figure = /","(\d+(?:\.\d+)?)"/.exec(result.stdout?.trim().split('\n').at(-1) ?? '')?.[1];
@@ -89,7 +114,15 @@ function redisBenchmark(url: string, trades: readonly BenchTrade[]): number | nu
 
 async function rawSocket(url: string, trades: readonly BenchTrade[]): Promise<number> {
   const batches: Buffer[] = [];
-  for (let i = 0; i < trades.length; i += BATCH) batches.push(Buffer.from(trades.slice(i, i + BATCH).map((t) => command(t.payload)).join('')));
+  for (let i = 0; i < trades.length; i += BATCH)
+    batches.push(
+      Buffer.from(
+        trades
+          .slice(i, i + BATCH)
+          .map((t) => command(t.payload))
+          .join(''),
+      ),
+    );
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
   await once(socket, 'connect');
   const from = performance.now();

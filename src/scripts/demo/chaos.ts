@@ -33,9 +33,15 @@ export const HEAL_AT = 0.75;
 
 /** Entries that no consumer can store; their neighbours must not suffer. */
 const POISON = [
-  'not json', '{"type":"trade"}', '{"v":1,"type":"nonsense"}', '[]', '',
-  '{"v":1,"type":"trade","market_id":"x1","symbol":"A","exchange_ts":1790000000000000,"received_ts":1790000000000000,"trade_id":"1","seq":1,"price":"NaN","amount":"1","side":"buy"}',
-  '{"v":1,"type":"trade","market_id":"x1","symbol":"A","exchange_ts":1790000000000000,"received_ts":1790000000000000,"trade_id":"1","seq":1,"price":"1e400","amount":"1","side":"buy"}',
+  'not json',
+  '{"type":"trade"}',
+  '{"v":1,"type":"nonsense"}',
+  '[]',
+  '',
+  '{"v":1,"type":"trade","market_id":"x1","symbol":"A","exchange_ts":1790000000000000,"received_ts":1790000000000000,' +
+    '"trade_id":"1","seq":1,"price":"NaN","amount":"1","side":"buy"}',
+  '{"v":1,"type":"trade","market_id":"x1","symbol":"A","exchange_ts":1790000000000000,"received_ts":1790000000000000,' +
+    '"trade_id":"1","seq":1,"price":"1e400","amount":"1","side":"buy"}',
 ];
 
 /** mulberry32: small, and good enough to vary a schedule. */
@@ -54,7 +60,9 @@ function plan(seed: number, markets: readonly string[], durationS: number): Plan
   const market = (): string => markets[Math.floor(random() * markets.length)] ?? markets[0]!;
   const span = Math.max(500, durationS * 60);
   const order = (at: number, fault: FaultOrder): Planned => ({
-    at, what: `${fault.kind} at ${fault.market_id}`, run: ({ control }: Tools) => control.fault(fault),
+    at,
+    what: `${fault.kind} at ${fault.market_id}`,
+    run: ({ control }: Tools) => control.fault(fault),
   });
   return [
     order(0.08, { kind: 'duplicate', market_id: market(), probability: 0.2, duration_ms: 3 * span }),
@@ -66,7 +74,11 @@ function plan(seed: number, markets: readonly string[], durationS: number): Plan
     { at: 0.37, what: 'kill -9 of a distributor', run: ({ fleet }: Tools) => kill(fleet.distributors.at(-1)) },
     order(0.42, { kind: 'silence', market_id: market(), duration_ms: span }),
     { at: 0.47, what: 'kill -9 of the receiver', run: ({ fleet }: Tools) => kill(fleet.receiver) },
-    { at: 0.57, what: 'immediate restart of PostgreSQL', run: ({ fleet }: Tools) => fleet.postgres.restart('immediate') },
+    {
+      at: 0.57,
+      what: 'immediate restart of PostgreSQL',
+      run: ({ fleet }: Tools) => fleet.postgres.restart('immediate'),
+    },
     order(0.65, { kind: 'burst', market_id: market(), factor: 5, duration_ms: span }),
   ].map((planned) => ({ ...planned, at: planned.at + (random() - 0.5) * 0.02 }));
 }
@@ -106,7 +118,10 @@ export class Chaos {
         return;
       }
       passed = due;
-      const problem = await run(this.#tools).then(() => null, (error: unknown) => toError(error).message);
+      const problem = await run(this.#tools).then(
+        () => null,
+        (error: unknown) => toError(error).message,
+      );
       this.strikes.push({ atS: Math.round(due * 10) / 10, what, problem });
     }
   }

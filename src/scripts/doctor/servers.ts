@@ -16,7 +16,9 @@ const DAYS_AHEAD_WANTED = 2;
 export function nodeVersion(version: string): Finding {
   const [major = 0, minor = 0] = version.replace(/^v/, '').split('.').map(Number);
   const good = major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1]);
-  return good ? ok('node', version) : fail('node', version, `run it through npm (npm run doctor), or install Node ${MIN_NODE.join('.')} or newer`);
+  return good
+    ? ok('node', version)
+    : fail('node', version, `run it through npm (npm run doctor), or install Node ${MIN_NODE.join('.')} or newer`);
 }
 
 /** Version, and the settings without which Redis forgets or dies: noeviction, a limit, a log. */
@@ -24,18 +26,44 @@ export async function redisFindings(redis: Redis): Promise<Finding[]> {
   const info = await redis.info();
   const text = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
   const version = text('redis_version');
-  const found: Finding[] = [Number(version.split('.')[0]) >= MIN_REDIS
-    ? ok('redis', `${version}, ${Math.round(Number(text('used_memory')) / 1e6)} MB used`)
-    : fail('redis', version, `install Redis ${MIN_REDIS} or newer`)];
+  const found: Finding[] = [
+    Number(version.split('.')[0]) >= MIN_REDIS
+      ? ok('redis', `${version}, ${Math.round(Number(text('used_memory')) / 1e6)} MB used`)
+      : fail('redis', version, `install Redis ${MIN_REDIS} or newer`),
+  ];
   const policy = text('maxmemory_policy');
-  found.push(policy === 'noeviction' ? ok('redis policy', policy)
-    : fail('redis policy', policy, 'CONFIG SET maxmemory-policy noeviction: any other policy throws market data away'));
+  found.push(
+    policy === 'noeviction'
+      ? ok('redis policy', policy)
+      : fail(
+          'redis policy',
+          policy,
+          'CONFIG SET maxmemory-policy noeviction: any other policy throws market data away',
+        ),
+  );
   const [limit, used] = [Number(text('maxmemory')), Number(text('used_memory'))];
-  if (limit === 0) found.push(warn('redis memory', 'no maxmemory', 'set maxmemory below the machine\'s memory: without it the kernel kills Redis'));
-  else if (used > limit * 0.8) found.push(warn('redis memory', `${Math.round((100 * used) / limit)} % of maxmemory used`, 'is a distributor running? then raise maxmemory or trim the stream'));
+  if (limit === 0)
+    found.push(
+      warn(
+        'redis memory',
+        'no maxmemory',
+        "set maxmemory below the machine's memory: without it the kernel kills Redis",
+      ),
+    );
+  else if (used > limit * 0.8)
+    found.push(
+      warn(
+        'redis memory',
+        `${Math.round((100 * used) / limit)} % of maxmemory used`,
+        'is a distributor running? then raise maxmemory or trim the stream',
+      ),
+    );
   else found.push(ok('redis memory', `${Math.round((100 * used) / limit)} % of ${Math.round(limit / 1e6)} MB used`));
-  found.push(text('aof_enabled') === '1' ? ok('redis aof', `on, last write ${text('aof_last_write_status')}`)
-    : warn('redis aof', 'off', 'CONFIG SET appendonly yes: what is not yet in PostgreSQL is lost with a restart'));
+  found.push(
+    text('aof_enabled') === '1'
+      ? ok('redis aof', `on, last write ${text('aof_last_write_status')}`)
+      : warn('redis aof', 'off', 'CONFIG SET appendonly yes: what is not yet in PostgreSQL is lost with a restart'),
+  );
   return found;
 }
 
@@ -43,11 +71,16 @@ export async function redisFindings(redis: Redis): Promise<Finding[]> {
 export async function postgresFindings(pool: Pool, clock: Clock): Promise<Finding[]> {
   const { rows } = await pool.query<{ v: string }>(`SELECT current_setting('server_version') AS v`);
   const version = rows[0]?.v ?? '';
-  const found: Finding[] = [Number.parseInt(version, 10) >= MIN_POSTGRES ? ok('postgres', version)
-    : fail('postgres', version, `install PostgreSQL ${MIN_POSTGRES} or newer`)];
+  const found: Finding[] = [
+    Number.parseInt(version, 10) >= MIN_POSTGRES
+      ? ok('postgres', version)
+      : fail('postgres', version, `install PostgreSQL ${MIN_POSTGRES} or newer`),
+  ];
   const { applied, pending, unknown } = await migrationStatus(pool);
-  if (unknown.length > 0) found.push(fail('migrations', `newer than this build: ${unknown.join(', ')}`, 'deploy the newer build'));
-  else if (pending.length > 0) found.push(fail('migrations', `pending: ${pending.join(', ')}`, 'npm run migrate -- up (or start the janitor)'));
+  if (unknown.length > 0)
+    found.push(fail('migrations', `newer than this build: ${unknown.join(', ')}`, 'deploy the newer build'));
+  else if (pending.length > 0)
+    found.push(fail('migrations', `pending: ${pending.join(', ')}`, 'npm run migrate -- up (or start the janitor)'));
   else found.push(ok('migrations', `at head (${applied.length} applied)`));
   if (pending.length > 0) return found;
   const today = Math.floor(clock.nowMicros() / MICROS_PER_DAY);
@@ -55,7 +88,11 @@ export async function postgresFindings(pool: Pool, clock: Clock): Promise<Findin
   return found;
 }
 
-async function partitionFinding(pool: Pool, table: (typeof PARTITIONED_TABLES)[number], today: number): Promise<Finding> {
+async function partitionFinding(
+  pool: Pool,
+  table: (typeof PARTITIONED_TABLES)[number],
+  today: number,
+): Promise<Finding> {
   const days = await loadPartitionDays(pool, table);
   let ahead = -1;
   while (days.has(today + ahead + 1)) ahead++;

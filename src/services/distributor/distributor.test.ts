@@ -20,37 +20,61 @@ let client: pg.Client;
 let running: RunningReceiver[] = [];
 
 const trade = (seq: number, more: Record<string, unknown> = {}): Record<string, unknown> => ({
-  v: 1, type: 'trade', market_id: 'deribit', symbol: 'BTC-PERPETUAL', exchange_ts: TS + seq, received_ts: TS + seq, trade_id: `t${seq}`, seq,
-  price: '84319.0', amount: '580.0', side: 'sell', ...more,
+  v: 1,
+  type: 'trade',
+  market_id: 'deribit',
+  symbol: 'BTC-PERPETUAL',
+  exchange_ts: TS + seq,
+  received_ts: TS + seq,
+  trade_id: `t${seq}`,
+  seq,
+  price: '84319.0',
+  amount: '580.0',
+  side: 'sell',
+  ...more,
 });
 
 async function add(...payloads: (string | object)[]): Promise<string[]> {
   const ids: string[] = [];
   for (const payload of payloads) {
-    ids.push((await redis.xadd(STREAM, '*', 'payload', typeof payload === 'string' ? payload : JSON.stringify(payload))) ?? '');
+    ids.push(
+      (await redis.xadd(STREAM, '*', 'payload', typeof payload === 'string' ? payload : JSON.stringify(payload))) ?? '',
+    );
   }
   return ids;
 }
 
 async function distribute(instance: string, more: Record<string, string> = {}): Promise<RunningReceiver> {
-  const env = { DATABASE_URL: database.url, REDIS_URL: server.url, INSTANCE_ID: instance, METRICS_PORT: '0', CLAIM_IDLE_MS: '300', MARKETS: 'deribit', ...more };
+  const env = {
+    DATABASE_URL: database.url,
+    REDIS_URL: server.url,
+    INSTANCE_ID: instance,
+    METRICS_PORT: '0',
+    CLAIM_IDLE_MS: '300',
+    MARKETS: 'deribit',
+    ...more,
+  };
   const one = await runInProcess('distributor', start, env);
   running.push(one);
   return one;
 }
 
 const seqs = async (): Promise<number[]> =>
-  (await client.query<{ seq: string }>('SELECT seq FROM public_trades ORDER BY seq')).rows.map((row) => Number(row.seq));
+  (await client.query<{ seq: string }>('SELECT seq FROM public_trades ORDER BY seq')).rows.map((row) =>
+    Number(row.seq),
+  );
 const letters = async (): Promise<Record<string, string>[]> =>
   (await redis.xrange(DLQ, '-', '+')).map(([, fields]) =>
-    Object.fromEntries(Array.from({ length: fields.length / 2 }, (_f, i) => [fields[2 * i]!, fields[2 * i + 1]!])));
+    Object.fromEntries(Array.from({ length: fields.length / 2 }, (_f, i) => [fields[2 * i]!, fields[2 * i + 1]!])),
+  );
 const pending = async (): Promise<number> => Number(((await redis.xpending(STREAM, 'distributor')) as [number])[0]);
-const drained = (): Promise<void> => vi.waitFor(async () => {
-  const groups = (await redis.xinfo('GROUPS', STREAM)) as unknown[][];
-  const facts = groups[0]!;
-  const last = (await redis.xrevrange(STREAM, '+', '-', 'COUNT', 1))[0]?.[0];
-  expect([facts[facts.indexOf('last-delivered-id') + 1], await pending()]).toEqual([last, 0]);
-}, patience);
+const drained = (): Promise<void> =>
+  vi.waitFor(async () => {
+    const groups = (await redis.xinfo('GROUPS', STREAM)) as unknown[][];
+    const facts = groups[0]!;
+    const last = (await redis.xrevrange(STREAM, '+', '-', 'COUNT', 1))[0]?.[0];
+    expect([facts[facts.indexOf('last-delivered-id') + 1], await pending()]).toEqual([last, 0]);
+  }, patience);
 
 beforeEach(async () => {
   [database, server] = await Promise.all([freshDatabase('distributor', { migrated: true }), freshRedis()]);
@@ -103,7 +127,14 @@ describe('poison', () => {
     const env = { ...process.env, REDIS_URL: server.url, DATABASE_URL: database.url, MARKETS: 'deribit' };
     const dlq = (...args: string[]): { code: number; text: string } => {
       try {
-        return { code: 0, text: execFileSync(process.execPath, [join(import.meta.dirname, '../../scripts/dlq.ts'), ...args], { env, encoding: 'utf8', stdio: 'pipe' }) };
+        return {
+          code: 0,
+          text: execFileSync(process.execPath, [join(import.meta.dirname, '../../scripts/dlq.ts'), ...args], {
+            env,
+            encoding: 'utf8',
+            stdio: 'pipe',
+          }),
+        };
       } catch (error) {
         const failed = error as { status: number; stdout: string; stderr: string };
         return { code: failed.status, text: failed.stdout + failed.stderr };
@@ -115,7 +146,10 @@ describe('poison', () => {
     const ids = (await redis.xrange(DLQ, '-', '+')).map(([id]) => id);
     expect(dlq('list').text).toContain('2 of 2 dead letters');
     expect(dlq('show', ids[1]!).text).toContain('price');
-    expect(dlq('replay', ids[1]!)).toMatchObject({ code: 1, text: expect.stringContaining('refused: price') as string });
+    expect(dlq('replay', ids[1]!)).toMatchObject({
+      code: 1,
+      text: expect.stringContaining('refused: price') as string,
+    });
     const { writeFileSync, mkdtempSync } = await import('node:fs');
     const file = join(mkdtempSync('/tmp/dlq-'), 'repaired.json');
     writeFileSync(file, JSON.stringify(trade(1)));
@@ -165,7 +199,9 @@ describe('exactly once', () => {
 
   it('shares the work among several without storing anything twice', async () => {
     await Promise.all([distribute('1'), distribute('2')]);
-    await Promise.all(Array.from({ length: 20 }, (_b, b) => add(...Array.from({ length: 50 }, (_t, i) => trade(b * 50 + i)))));
+    await Promise.all(
+      Array.from({ length: 20 }, (_b, b) => add(...Array.from({ length: 50 }, (_t, i) => trade(b * 50 + i)))),
+    );
     await drained();
     expect(await seqs()).toEqual(Array.from({ length: 1000 }, (_t, i) => i));
     expect(await letters()).toEqual([]);
@@ -176,45 +212,91 @@ it('stores an unknown instrument under a stub row and reports it once', async ()
   await add(trade(1, { symbol: 'NEW-1' }), trade(2, { symbol: 'NEW-1' }));
   await distribute('1');
   await drained();
-  expect((await client.query('SELECT market_id, symbol, status, kind FROM instruments')).rows).toEqual([{ market_id: 'deribit', symbol: 'NEW-1', status: 'stub', kind: null }]);
-  const events = (await redis.xrange('stream:system_events', '-', '+')).map(([, fields]) => JSON.parse(fields[1]!) as { type: string; symbol?: string });
+  expect((await client.query('SELECT market_id, symbol, status, kind FROM instruments')).rows).toEqual([
+    { market_id: 'deribit', symbol: 'NEW-1', status: 'stub', kind: null },
+  ]);
+  const events = (await redis.xrange('stream:system_events', '-', '+')).map(
+    ([, fields]) => JSON.parse(fields[1]!) as { type: string; symbol?: string },
+  );
   expect(events.filter((event) => event.type === 'instrument.unknown').map((event) => event.symbol)).toEqual(['NEW-1']);
 });
 
 it('keeps rows of days without a partition, gaps as rows, and final candles over provisional ones', async () => {
   const candle = (more: object) => ({
-    v: 1, type: 'ohlc', market_id: 'deribit', symbol: 'BTC-PERPETUAL', exchange_ts: TS, received_ts: TS, resolution: '1m', open_ts: TS, open: '1', high: '2',
-    low: '0.5', close: '1.5', volume: '10', quote_volume: null, trade_count: null, closed: false, source: 'stream', ...more,
+    v: 1,
+    type: 'ohlc',
+    market_id: 'deribit',
+    symbol: 'BTC-PERPETUAL',
+    exchange_ts: TS,
+    received_ts: TS,
+    resolution: '1m',
+    open_ts: TS,
+    open: '1',
+    high: '2',
+    low: '0.5',
+    close: '1.5',
+    volume: '10',
+    quote_volume: null,
+    trade_count: null,
+    closed: false,
+    source: 'stream',
+    ...more,
   });
-  const gap = { v: 1, type: 'feed_status', market_id: 'deribit', symbol: 'BTC-PERPETUAL', exchange_ts: TS, received_ts: TS, status: 'gap', reason: 'killed', from_seq: 2, to_seq: 9 };
-  await add(trade(1, { exchange_ts: 1_400_000_000_000_000 }), gap, gap, candle({ close: '1.7', closed: true }), candle({ close: '1.9', received_ts: TS + 5 }));
+  const gap = {
+    v: 1,
+    type: 'feed_status',
+    market_id: 'deribit',
+    symbol: 'BTC-PERPETUAL',
+    exchange_ts: TS,
+    received_ts: TS,
+    status: 'gap',
+    reason: 'killed',
+    from_seq: 2,
+    to_seq: 9,
+  };
+  await add(
+    trade(1, { exchange_ts: 1_400_000_000_000_000 }),
+    gap,
+    gap,
+    candle({ close: '1.7', closed: true }),
+    candle({ close: '1.9', received_ts: TS + 5 }),
+  );
   await distribute('1');
   await drained();
   expect((await client.query('SELECT seq FROM public_trades_default')).rows).toEqual([{ seq: '1' }]);
-  expect((await client.query('SELECT from_seq, to_seq, status FROM data_gaps')).rows).toEqual([{ from_seq: '2', to_seq: '9', status: 'open' }]);
-  expect((await client.query('SELECT close::text, is_final FROM ohlc')).rows).toEqual([{ close: '1.7', is_final: true }]);
+  expect((await client.query('SELECT from_seq, to_seq, status FROM data_gaps')).rows).toEqual([
+    { from_seq: '2', to_seq: '9', status: 'open' },
+  ]);
+  expect((await client.query('SELECT close::text, is_final FROM ohlc')).rows).toEqual([
+    { close: '1.7', is_final: true },
+  ]);
 });
 
-it.each(['fast', 'immediate'] as const)('waits for a %s restart of PostgreSQL, loses nothing and calls nothing poison', async (mode) => {
-  const postgres = await ownPostgres({ database: 'tapekeeper' });
-  try {
-    const { migrateUp } = await import('../../store/migrate.ts');
-    await migrateUp(postgres.url);
-    await distribute('1', { DATABASE_URL: postgres.url });
-    const writing = (async () => {
-      for (let b = 0; b < 40; b++) await add(...Array.from({ length: 25 }, (_t, i) => trade(b * 25 + i)));
-    })();
-    await postgres.restart(mode);
-    await writing;
-    await drained();
-    const own = new pg.Client(postgres.url);
-    await own.connect();
-    expect((await own.query('SELECT count(*)::int AS n, count(DISTINCT seq)::int AS d FROM public_trades')).rows).toEqual([{ n: 1000, d: 1000 }]);
-    await own.end();
-    expect(await letters()).toEqual([]);
-  } finally {
-    await Promise.all(running.map((one) => one.stop()));
-    running = [];
-    await postgres.remove();
-  }
-});
+it.each(['fast', 'immediate'] as const)(
+  'waits for a %s restart of PostgreSQL, loses nothing and calls nothing poison',
+  async (mode) => {
+    const postgres = await ownPostgres({ database: 'tapekeeper' });
+    try {
+      const { migrateUp } = await import('../../store/migrate.ts');
+      await migrateUp(postgres.url);
+      await distribute('1', { DATABASE_URL: postgres.url });
+      const writing = (async () => {
+        for (let b = 0; b < 40; b++) await add(...Array.from({ length: 25 }, (_t, i) => trade(b * 25 + i)));
+      })();
+      await postgres.restart(mode);
+      await writing;
+      await drained();
+      const own = new pg.Client(postgres.url);
+      await own.connect();
+      expect(
+        (await own.query('SELECT count(*)::int AS n, count(DISTINCT seq)::int AS d FROM public_trades')).rows,
+      ).toEqual([{ n: 1000, d: 1000 }]);
+      await own.end();
+      expect(await letters()).toEqual([]);
+    } finally {
+      await Promise.all(running.map((one) => one.stop()));
+      running = [];
+      await postgres.remove();
+    }
+  },
+);
