@@ -52,6 +52,7 @@ export interface GroupLag {
 }
 
 const BLOCK_MS = 1_000;
+const READS_IN_FLIGHT = 2;
 const RETRY = { baseMs: 50, maxMs: 2_000 };
 const CLAIM_PAGE = 1_000;
 const MAX_CLAIM_INTERVAL_MS = 15_000;
@@ -148,13 +149,22 @@ export class StreamConsumer {
       const interval = Math.min(claimIdleMs / 4, MAX_CLAIM_INTERVAL_MS);
       const blockMs = Math.ceil(Math.min(BLOCK_MS, interval));
       let nextClaim = clock.monotonicMs();
+      // Read-ahead: while one reply is decoded, Redis makes the next.
+      const asked: Promise<number>[] = [];
       while (!signal.aborted) {
         await sink.room(signal);
         if (clock.monotonicMs() >= nextClaim) {
+          await Promise.all(asked.splice(0));
           await this.#claim(reader, sink, signal);
           nextClaim = clock.monotonicMs() + interval;
         }
-        await reader.read({ stream, group, consumer, count, blockMs, after: '>' }, sink.entry);
+        while (asked.length < READS_IN_FLIGHT) {
+          const read = reader.read({ stream, group, consumer, count, blockMs, after: '>' }, sink.entry);
+          // The first failure ends the session; the others' are the same news.
+          read.catch(() => undefined);
+          asked.push(read);
+        }
+        await asked.shift();
         healthy();
       }
     } finally {

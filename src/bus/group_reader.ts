@@ -23,17 +23,19 @@ interface Waiting {
   resolve: (count: number) => void;
   reject: (error: Error) => void;
   onEntry: (entry: StreamEntry) => void;
-  timer: NodeJS.Timeout;
+  deadlineMs: number;
+  timer: NodeJS.Timeout | undefined;
 }
 
 export class GroupReader {
   readonly #socket: Socket;
-  #waiting: Waiting | null = null;
+  /** In the order of their requests; the first one is being answered. */
+  readonly #waiting: Waiting[] = [];
   #dead: Error | null = null;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    const parser = new EntryParser((entry) => this.#waiting?.onEntry(entry));
+    const parser = new EntryParser((entry) => this.#waiting[0]?.onEntry(entry));
     socket.on('data', (chunk: Buffer) => {
       try {
         for (const reply of parser.feed(chunk)) this.#settle(reply);
@@ -90,34 +92,37 @@ export class GroupReader {
   destroy(reason: Error = new Error('Connection is closed')): void {
     this.#dead ??= reason;
     this.#socket.destroy();
-    const waiting = this.#take();
-    waiting?.reject(this.#dead);
+    for (const waiting of this.#waiting.splice(0)) {
+      clearTimeout(waiting.timer);
+      waiting.reject(this.#dead);
+    }
   }
 
   #send(command: readonly string[], onEntry: (entry: StreamEntry) => void, blockMs: number): Promise<number> {
     if (this.#dead !== null) return Promise.reject(this.#dead);
-    if (this.#waiting !== null) return Promise.reject(new Error('one request at a time'));
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.destroy(new Error('blocking read timed out')), blockMs + GRACE_MS);
-      this.#waiting = { resolve, reject, onEntry, timer };
+      this.#waiting.push({ resolve, reject, onEntry, deadlineMs: blockMs + GRACE_MS, timer: undefined });
+      if (this.#waiting.length === 1) this.#startTimer();
       // One flat latin1 text: the client library spends 0.7 µs per id of an XACK.
       const words = command.map((part) => `$${part.length}\r\n${part}\r\n`);
       this.#socket.write(`*${command.length}\r\n${words.join('')}`, 'latin1');
     });
   }
 
-  #settle(reply: Reply): void {
-    const waiting = this.#take();
-    if (waiting === null) throw new Error('a reply that nobody asked for');
-    if (reply.kind === 'error') waiting.reject(new Error(reply.message));
-    else waiting.resolve(reply.value);
+  /** A request's time runs from when the ones before it were answered. */
+  #startTimer(): void {
+    const [first] = this.#waiting;
+    if (first === undefined) return;
+    first.timer = setTimeout(() => this.destroy(new Error('blocking read timed out')), first.deadlineMs);
   }
 
-  #take(): Waiting | null {
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    if (waiting !== null) clearTimeout(waiting.timer);
-    return waiting;
+  #settle(reply: Reply): void {
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) throw new Error('a reply that nobody asked for');
+    clearTimeout(waiting.timer);
+    this.#startTimer();
+    if (reply.kind === 'error') waiting.reject(new Error(reply.message));
+    else waiting.resolve(reply.value);
   }
 }
 

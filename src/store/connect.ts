@@ -57,15 +57,27 @@ export function createPool(url: string, options: PoolOptions): Pool {
  * reason than an answer of the server (timeout, broken connection) is destroyed, never reused.
  * A rejection of COMMIT itself means *unknown*: callers must be able to run the same work again.
  */
-export async function transaction<T>(pool: Pool, work: (client: Client) => Promise<T>): Promise<T> {
+export function transaction<T>(pool: Pool, work: (client: Client) => Promise<T>): Promise<T> {
+  return packedTransaction(pool, '', async (client) => ({ value: await work(client), committed: false }));
+}
+
+/**
+ * The same in fewer round trips. `first` is a statement without parameters that travels with BEGIN; `work` gets its rows. It
+ * may let its last statement carry COMMIT along and then says so. Each trip saved is a turn of our busy event loop for
+ * which the server would be idle: a tenth of the time of a full batch.
+ */
+export async function packedTransaction<T>(
+  pool: Pool, first: string, work: (client: Client, rows: unknown[]) => Promise<{ value: T; committed: boolean }>,
+): Promise<T> {
   const client = await pool.connect();
   let destroy = false;
   try {
-    await client.query('BEGIN');
-    const result = await work(client);
+    const opened = (await client.query(`BEGIN; ${first}`)) as unknown as pg.QueryResult | pg.QueryResult[];
+    const { value, committed } = await work(client, Array.isArray(opened) ? (opened.at(-1)?.rows ?? []) : []);
+    if (committed) return value;
     const { command } = await client.query('COMMIT');
     if (command !== 'COMMIT') throw new Error(`COMMIT was answered ${command}`);
-    return result;
+    return value;
   } catch (error) {
     destroy = !(error instanceof pg.DatabaseError) || !(await rolledBack(client));
     throw error;

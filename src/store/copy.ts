@@ -2,9 +2,12 @@
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Client } from './connect.ts';
 
-/** Sends one finished binary copy (CopyWriter.finish) and resolves with the number of rows the server took. */
-export function copyBinary(client: Client, table: string, columns: readonly string[], bytes: Buffer): Promise<number> {
-  const target = client.query(copyFrom(`COPY ${table} (${columns.join(',')}) FROM STDIN (FORMAT binary)`));
+/**
+ * Sends one finished binary copy (CopyWriter.finish) and resolves with the number of rows the server took; with `commit`
+ * when they are committed, too.
+ */
+export function copyBinary(client: Client, table: string, columns: readonly string[], bytes: Buffer, commit = false): Promise<number> {
+  const target = client.query(copyFrom(`COPY ${table} (${columns.join(',')}) FROM STDIN (FORMAT binary)${commit ? '; COMMIT' : ''}`));
   return new Promise((resolve, reject) => {
     target.once('error', reject);
     target.once('finish', () => resolve(target.rowCount));

@@ -13,11 +13,16 @@ export interface Overlap {
   readonly nextDoor: SeqRange[];
 }
 
-// RETURNING old.* (PostgreSQL 18) gives the state before in the statement that locks and changes it.
-const EXTEND = {
-  name: 'extend_coverage',
-  text: `WITH input AS (
-      SELECT * FROM unnest($1::int4[], $2::date[], $3::int8multirange[]) WITH ORDINALITY AS t(instrument_id, day, seqs, n)
+/**
+ * The statement that adds the runs and tells which parts of them were there before: give its rows to overlapsOf(). Keys must
+ * be in key order and not empty. Without parameters, so that it can travel with BEGIN: all it holds are numbers and dates.
+ * RETURNING old.* (PostgreSQL 18) gives the state before in the statement that locks and changes it.
+ */
+export function extendCoverage(keys: readonly CoverageKey[]): string {
+  const array = (items: readonly (string | number)[], type: string): string => `'{${items.map((item) => `"${item}"`).join(',')}}'::${type}[]`;
+  return `WITH input AS (
+      SELECT * FROM unnest(${array(keys.map((key) => key.instrumentId), 'int4')}, ${array(keys.map((key) => dayText(key.day)), 'date')},
+        ${array(keys.map((key) => multirange(key.runs)), 'int8multirange')}) WITH ORDINALITY AS t(instrument_id, day, seqs, n)
     ), merged AS (
       INSERT INTO trade_coverage AS c (instrument_id, day, seqs)
       SELECT instrument_id, day, seqs FROM input ORDER BY instrument_id, day
@@ -29,16 +34,19 @@ const EXTEND = {
     UNION ALL
     SELECT n::int4, false, (c.seqs * input.seqs)::text
     FROM input JOIN trade_coverage c ON c.instrument_id = input.instrument_id AND c.day IN (input.day - 1, input.day + 1)
-    WHERE c.seqs && input.seqs`,
-};
+    WHERE c.seqs && input.seqs`;
+}
 
-/** Adds the runs and tells which parts of them were there before; empty when all is new. Keys must be in key order. */
-export async function extendCoverage(client: Client, keys: readonly CoverageKey[]): Promise<Overlap[]> {
-  if (keys.length === 0) return [];
-  const values = [keys.map((key) => key.instrumentId), keys.map((key) => dayText(key.day)), keys.map((key) => multirange(key.runs))];
-  const { rows } = await client.query<{ n: number; same_day: boolean; seqs: string }>({ ...EXTEND, values });
+interface OverlapRow {
+  n: number;
+  same_day: boolean;
+  seqs: string;
+}
+
+/** What the rows of extendCoverage() say; empty when all is new. */
+export function overlapsOf(keys: readonly CoverageKey[], rows: readonly unknown[]): Overlap[] {
   const overlaps = new Map<CoverageKey, { key: CoverageKey; sameDay: SeqRange[]; nextDoor: SeqRange[] }>();
-  for (const row of rows) {
+  for (const row of rows as readonly OverlapRow[]) {
     const key = keys[row.n - 1];
     if (key === undefined) continue;
     const overlap = overlaps.get(key) ?? { key, sameDay: [], nextDoor: [] };

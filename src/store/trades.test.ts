@@ -53,7 +53,7 @@ interface Outcome {
 
 async function store(rows: readonly TradeRow[], careful = false): Promise<Outcome> {
   const plan = planTrades(TradeTable.of(rows));
-  const outcome = await transaction(pool, (client) => storeTrades(client, plan, { partitionDays: days, careful }));
+  const { committed: _committed, ...outcome } = await transaction(pool, (client) => storeTrades(client, plan, { partitionDays: days, careful }));
   return { ...outcome, conflicts: outcome.conflicts.map(({ row, error }) => ({ row: rows[row], error })) };
 }
 

@@ -7,7 +7,7 @@
 import { dayOfMicros } from '../core/days.ts';
 import type { Client } from './connect.ts';
 import { copyBinary } from './copy.ts';
-import { extendCoverage, meets, retractCoverage, subtractRanges, type Overlap } from './coverage.ts';
+import { extendCoverage, meets, overlapsOf, retractCoverage, subtractRanges, type Overlap } from './coverage.ts';
 import { partitionName } from './partitions.ts';
 import { encodeCopies, planTrades, type SeqRange, type Suspect, type TradeCopy, type TradePlan } from './trade_plan.ts';
 import { compareStored, findStored, insertOneByOne, type StoredTrade, type TradeRow } from './trade_rows.ts';
@@ -24,6 +24,8 @@ export interface TradeOutcome {
   stored: number;
   duplicates: number;
   conflicts: TradeConflict[];
+  /** Whether COMMIT is done. */
+  committed: boolean;
 }
 
 export interface TradeOptions {
@@ -31,22 +33,33 @@ export interface TradeOptions {
   readonly partitionDays: ReadonlySet<number>;
   /** Expect rows that are stored but not covered (a COPY answered 23505): INSERT … ON CONFLICT, and repair the coverage. */
   readonly careful: boolean;
+  /** Rows that openTrades(plan) returned, where that statement was sent already (with BEGIN). */
+  readonly opened?: readonly unknown[];
+  /** These trades are the last work of the transaction: let the COPY carry COMMIT along where nothing comes after it. */
+  readonly commit?: boolean;
 }
+
+/** The first statement of storeTrades(), without parameters; '' when there is none. */
+export const openTrades = ({ coverage }: TradePlan): string => (coverage.length === 0 ? '' : extendCoverage(coverage));
 
 /** Stores a plan inside the caller's transaction. Repeating it after a commit stores nothing and counts duplicates. */
 export async function storeTrades(client: Client, plan: TradePlan, options: TradeOptions): Promise<TradeOutcome> {
-  const outcome: TradeOutcome = { stored: 0, duplicates: 0, conflicts: [] };
-  let next: TradePlan | null = plan;
+  const outcome: TradeOutcome = { stored: 0, duplicates: 0, conflicts: [], committed: false };
   // Each round settles at least the first row of every knot of overlapping rows, so this ends.
-  while (next !== null) next = await storeSequenced(client, next, options, outcome);
+  let next = await storeSequenced(client, plan, options, outcome);
+  while (next !== null) next = await storeSequenced(client, next, { ...options, opened: undefined }, outcome);
   await storeUnsequenced(client, plan, outcome);
   return outcome;
 }
 
+type RoundOptions = Omit<TradeOptions, 'opened'> & { readonly opened?: readonly unknown[] | undefined };
+
 /** One round; returns a plan of the rows that met only rows which turned out to be refused. */
-async function storeSequenced(client: Client, plan: TradePlan, options: TradeOptions, outcome: TradeOutcome): Promise<TradePlan | null> {
-  const { table, candidates } = plan;
-  const overlaps = await extendCoverage(client, plan.coverage);
+async function storeSequenced(client: Client, plan: TradePlan, options: RoundOptions, outcome: TradeOutcome): Promise<TradePlan | null> {
+  const { table, candidates, coverage } = plan;
+  const statement = options.opened === undefined ? openTrades(plan) : '';
+  const rows = statement === '' ? (options.opened ?? []) : (await client.query(statement)).rows;
+  const overlaps = overlapsOf(coverage, rows);
   const met = new Set(overlaps.length === 0 ? [] : candidatesIn(plan, overlaps));
   const suspects: Suspect[] = [...met].map((row) => ({ row, against: null }));
   if (options.careful) {
@@ -55,17 +68,20 @@ async function storeSequenced(client: Client, plan: TradePlan, options: TradeOpt
     outcome.stored += fresh.length - refused.length;
     for (const n of refused) suspects.push({ row: fresh[n] ?? 0, against: null });
   } else {
-    outcome.stored += await copyTrades(client, met.size === 0 ? plan.copies : encodeCopies(table, candidates, met), options);
+    const copies = met.size === 0 ? plan.copies : encodeCopies(table, candidates, met);
+    const last = options.commit === true && copies.length === 1 && suspects.length + plan.suspects.length + plan.unsequenced.length === 0;
+    outcome.stored += await copyTrades(client, copies, options, last);
+    outcome.committed = last;
   }
   suspects.push(...plan.suspects);
   return suspects.length === 0 ? null : settle(client, table, suspects, overlaps, outcome);
 }
 
-async function copyTrades(client: Client, copies: readonly TradeCopy[], { partitionDays }: TradeOptions): Promise<number> {
+async function copyTrades(client: Client, copies: readonly TradeCopy[], { partitionDays }: RoundOptions, commit: boolean): Promise<number> {
   let stored = 0;
   for (const { day, bytes } of copies) {
     const target = partitionDays.has(day) ? partitionName('public_trades', day) : 'public_trades';
-    stored += await copyBinary(client, target, TRADE_COLUMNS, bytes);
+    stored += await copyBinary(client, target, TRADE_COLUMNS, bytes, commit);
   }
   return stored;
 }

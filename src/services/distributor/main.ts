@@ -25,7 +25,7 @@ export async function start(ctx: ServiceContext): Promise<void> {
   const instance = await joinFleet(ctx, redis);
   const consumer = new StreamConsumer({
     redis: streamRedis, url: config.streamRedisUrl, stream: streamMarketDataKey, group: GROUP, consumer: `${GROUP}-${instance}`,
-    count: Math.min(config.batchMaxRows, 2_000), claimIdleMs: config.claimIdleMs, clock, random,
+    count: Math.min(config.batchMaxRows, 1_000), claimIdleMs: config.claimIdleMs, clock, random,
   });
   await distribute(ctx, { pool, redis, streamRedis, consumer, instance });
 }

@@ -1,9 +1,9 @@
 // One batch, one transaction: trades with their coverage, candles, tickers and gaps commit together or not at all.
-import { transaction, type Pool } from '../../store/connect.ts';
+import { packedTransaction, type Pool } from '../../store/connect.ts';
 import { insertGaps } from '../../store/gaps.ts';
 import { upsertOhlc } from '../../store/ohlc.ts';
 import { insertTickers } from '../../store/tickers.ts';
-import { storeTrades, type TradeOptions, type TradeOutcome } from '../../store/trades.ts';
+import { openTrades, storeTrades, type TradeOptions, type TradeOutcome } from '../../store/trades.ts';
 import type { Prepared } from './batch.ts';
 
 export interface WriteOutcome {
@@ -14,12 +14,13 @@ export interface WriteOutcome {
 }
 
 /** Rejects with the database's first error, nothing stored; or, when COMMIT itself got no answer, unknown: write it again. */
-export function writeBatch(pool: Pool, { batch, trades }: Prepared, options: TradeOptions): Promise<WriteOutcome> {
-  // The tables in one fixed order, rows in key order within each: writers queue up behind each other, never in a circle.
-  return transaction(pool, async (client) => ({
-    trades: await storeTrades(client, trades, options),
-    ohlc: await upsertOhlc(client, batch.ohlc),
-    tickers: await insertTickers(client, batch.tickers),
-    gaps: await insertGaps(client, batch.gaps),
-  }));
+export function writeBatch(pool: Pool, { batch, trades: plan }: Prepared, options: TradeOptions): Promise<WriteOutcome> {
+  // Locks in one fixed order (coverage, then the tables below, in key order each): writers queue up, never in a circle.
+  return packedTransaction(pool, openTrades(plan), async (client, opened) => {
+    const ohlc = await upsertOhlc(client, batch.ohlc);
+    const tickers = await insertTickers(client, batch.tickers);
+    const gaps = await insertGaps(client, batch.gaps);
+    const trades = await storeTrades(client, plan, { ...options, opened, commit: true });
+    return { value: { trades, ohlc, tickers, gaps }, committed: trades.committed };
+  });
 }
