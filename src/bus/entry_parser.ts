@@ -204,7 +204,7 @@ export class EntryParser {
       const byte = slab[at++] ?? 0;
       if (byte === CR) break;
       if (byte < ZERO || byte > ZERO + 9) throw new Error(`unexpected byte ${byte} in a number`);
-      value = value * 10 + byte - ZERO;
+      value = value * 10 + (byte - ZERO);
     }
     if (at >= filled) throw INCOMPLETE;
     this.#at = at + 1;

@@ -108,3 +108,15 @@ export function sqlState(error: unknown): string {
   const { code } = toError(error) as Error & { code?: unknown };
   return error instanceof pg.DatabaseError && typeof code === 'string' ? code : '';
 }
+
+const UNDEFINED_TABLE = '42P01';
+const CHECK_VIOLATION = '23514';
+
+/**
+ * The partitions changed under a statement: the one it named was dropped, or the row it had sent to the default partition
+ * has got a partition of its own meanwhile. Look at the partitions again and repeat it.
+ */
+export function partitionsMoved(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === UNDEFINED_TABLE || (state === CHECK_VIOLATION && (error as pg.DatabaseError).constraint === undefined);
+}

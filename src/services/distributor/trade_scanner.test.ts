@@ -12,7 +12,7 @@ const amount = fc.stringMatching(/^(0|[1-9]\d{0,12})(\.\d{1,9})?$/);
 const micros = fc.integer({ min: 1_230_768_000_000_000, max: 4_102_444_800_000_000 });
 const word = (max: number): fc.Arbitrary<string> => fc.stringMatching(new RegExp(`^[!#-[\\]-~]{1,${max}}$`));
 const base = { market_id: fc.stringMatching(/^[a-z][a-z0-9_]{1,31}$/), symbol: word(96), exchange_ts: micros, received_ts: micros };
-const seq = fc.oneof(fc.nat(), fc.constantFrom(0, Number.MAX_SAFE_INTEGER, 9_007_199_254_740_000));
+const seq = fc.oneof(fc.nat(), fc.integer({ min: Number.MAX_SAFE_INTEGER - 100, max: Number.MAX_SAFE_INTEGER }));
 
 const trade = fc.record(
   {
@@ -77,7 +77,7 @@ describe('the scanner of trades', () => {
       expect(scanned).toEqual(reference(text));
       if (scanned !== null) accepted++;
     }), { numRuns: 2000 });
-    expect(accepted).toBeGreaterThan(1000);
+    expect(accepted).toBeGreaterThan(400);
   });
 
   it('never takes a damaged one that the reference path refuses or reads otherwise', () => {

@@ -184,7 +184,7 @@ export class TradeScanner {
     const start = this.#at;
     let at = start;
     let value = 0;
-    for (let byte = source[at]; isDigit(byte); byte = source[++at]) value = value * 10 + (byte ?? ZERO) - ZERO;
+    for (let byte = source[at]; isDigit(byte); byte = source[++at]) value = value * 10 + ((byte ?? ZERO) - ZERO);
     const length = at - start;
     if (length === 0 || length > 16 || (length > 1 && source[start] === ZERO) || !Number.isSafeInteger(value)) return false;
     this.#at = at;

@@ -6,7 +6,7 @@ import type { DeadLetter, DlqErrorClass } from '../../bus/dlq.ts';
 import { Backoff } from '../../core/backoff.ts';
 import { classify, toError, type ErrorClass } from '../../core/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
-import { pingDatabase, sqlState, type Pool } from '../../store/connect.ts';
+import { partitionsMoved, pingDatabase, sqlState, type Pool } from '../../store/connect.ts';
 import { batchOf, letterOf, prepare, type Batch, type BatchContext, type Prepared } from './batch.ts';
 import type { DistributorMetrics } from './metrics.ts';
 import { writeBatch, type WriteOutcome } from './write.ts';
@@ -34,7 +34,6 @@ const RETRY = { baseMs: 50, maxMs: 5_000 };
 const UNKNOWN_ATTEMPTS = 3;
 const UNIQUE_VIOLATION = '23505';
 const STATEMENT_TIMEOUT = '57014';
-const UNDEFINED_TABLE = '42P01';
 
 export class BatchWriter {
   readonly #options: WriterOptions;
@@ -93,7 +92,7 @@ export class BatchWriter {
       } catch (thrown) {
         const error = toError(thrown);
         if (sqlState(error) === STATEMENT_TIMEOUT) failed = { error, errorClass: 'timeout' };
-        else if (classify(error) === 'data') failed = { error, errorClass: 'data' };
+        else if (!partitionsMoved(error) && classify(error) === 'data') failed = { error, errorClass: 'data' };
         else if (classify(error) === 'unknown' && ++unknown >= UNKNOWN_ATTEMPTS) failed = await this.#blame(error);
         if (failed !== null) return null;
         metrics.retries.inc({ error_class: classify(error) });
@@ -124,7 +123,7 @@ export class BatchWriter {
         const error = toError(thrown);
         if (backoff.attempts === 0) log.warn({ err: error }, 'writing failed, trying again');
         onOutage(error);
-        if (sqlState(error) === UNDEFINED_TABLE) await refreshPartitions().catch(() => undefined);
+        if (partitionsMoved(error)) await refreshPartitions().catch(() => undefined);
         await sleep(backoff.next(), undefined, { signal });
       }
     }

@@ -2,13 +2,13 @@
 -- Up Migration
 
 -- Makes <parent>_pYYYYMMDD for each UTC day from..until (inclusive) that has none; returns how many it made. Rows that
--- already wait in <parent>_default move along. Writers go on meanwhile: LIKE + ATTACH takes no lock that an INSERT or a COPY
--- conflicts with, except, briefly, on the default partition.
+-- already wait in <parent>_default move along. Writers of existing days go on meanwhile: LIKE + ATTACH takes no lock that an
+-- INSERT or a COPY conflicts with, except on the default partition, which is locked from before it is looked at.
 CREATE FUNCTION ensure_day_partitions(parent text, from_day date, until_day date) RETURNS int
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
 SET timezone = 'UTC'
-SET lock_timeout = '5s'
+SET lock_timeout = '2s'
 AS $$
 DECLARE
   d        date := from_day;
@@ -16,7 +16,6 @@ DECLARE
   spare    text := parent || '_default';
   starts   timestamptz;
   ends     timestamptz;
-  waiting  bool;
   made     int := 0;
 BEGIN
   IF until_day - from_day > 4000 THEN
@@ -29,13 +28,10 @@ BEGIN
     starts := d::timestamptz;
     ends := (d + 1)::timestamptz;
     IF to_regclass(quote_ident(child)) IS NULL THEN
+      EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', spare);
       EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
-      EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE ts >= %L AND ts < %L)', spare, starts, ends) INTO waiting;
-      IF waiting THEN
-        EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', spare);
-        EXECUTE format('WITH moved AS (DELETE FROM %I WHERE ts >= %L AND ts < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
-                       spare, starts, ends, child);
-      END IF;
+      EXECUTE format('WITH moved AS (DELETE FROM %I WHERE ts >= %L AND ts < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+                     spare, starts, ends, child);
       EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, child, starts, ends);
       made := made + 1;
     END IF;
