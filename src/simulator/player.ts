@@ -43,8 +43,10 @@ export class Player {
   }
 
   state(): Record<string, unknown>[] {
-    return this.#reels.map(({ name, next, frames, startMs }) => ({
+    return this.#reels.map(({ name, venue, streams, next, frames, startMs }) => ({
       name,
+      market_id: venue.marketId,
+      streams,
       played: next,
       frames: frames.length,
       running: startMs !== null && next < frames.length,

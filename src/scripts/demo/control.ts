@@ -15,8 +15,11 @@ export interface FaultOrder {
 /** GET /control/state, as far as the demo reads it. */
 export interface SimulatorState {
   rate: number;
-  replay: unknown;
-  markets: Record<string, { connections: { conn: number; streams?: string[]; channels?: string[] }[] }>;
+  replay: { market_id: string; streams: string[]; running: boolean }[];
+  markets: Record<string, {
+    connections: { conn: number; streams?: string[]; channels?: string[] }[];
+    instruments: { symbol: string }[];
+  }>;
 }
 
 export class Control {

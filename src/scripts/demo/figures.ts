@@ -47,8 +47,7 @@ export class FiguresReader {
     this.#fleet = fleet;
     this.#clock = clock;
     this.#startedMs = clock.monotonicMs();
-    const { symbols } = fleet.options;
-    this.#markets = symbols === null ? Object.keys(MARKETS) : [...symbols.keys()];
+    this.#markets = fleet.config.markets.map(({ marketId }) => marketId);
     this.#redis = connectRedis(fleet.redis.url, { name: 'demo', log: silent });
     this.#pool = createPool(fleet.postgres.url, { name: 'demo', log: silent, max: 2 });
   }

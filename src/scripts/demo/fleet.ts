@@ -3,13 +3,14 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Resolution } from '../../contracts/index.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
-import { loadConfig } from '../../runtime/env.ts';
+import { loadConfig, type Config } from '../../runtime/env.ts';
 import { claimFolder, freePort, logTail } from '../local/child.ts';
 import { startPostgres, type LocalPostgres } from '../local/postgres.ts';
 import { startRedis, type LocalRedis } from '../local/redis.ts';
+import { Control } from './control.ts';
 import type { DemoOptions } from './options.ts';
+import { recordedSymbols, withDefaults } from './replay.ts';
 import { Supervised } from './supervisor.ts';
 
 const SIMULATOR_PORT = 7600;
@@ -33,8 +34,8 @@ export interface Fleet {
   readonly simulatorUrl: string;
   readonly receiver: Supervised;
   readonly distributors: readonly Supervised[];
-  /** Candle resolutions that the fleet subscribes. */
-  readonly resolutions: readonly Resolution[];
+  /** What the services were told, but for the servers. */
+  readonly config: Config;
   /** All long-running service processes. */
   readonly processes: readonly Supervised[];
   /** Ends the services, then the servers. Names of what had to be killed. */
@@ -53,7 +54,7 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
   const ledgerFile = join(folder, 'ledger.ndjson');
   const simulatorPort = options.mode === 'sim' ? await freePort(SIMULATOR_PORT) : 0;
   const simulatorUrl = `http://127.0.0.1:${simulatorPort}`;
-  const common = { ...inherited(env, options.mode), EXCHANGE_MODE: options.mode, SIM_URL: simulatorUrl, UNLOCK_POLICY: 'auto', ...symbolVariables(options) };
+  const common = { ...inherited(env, options.mode), EXCHANGE_MODE: options.mode, SIM_URL: simulatorUrl, UNLOCK_POLICY: 'auto' };
   const simulator = options.mode === 'sim'
     ? new Supervised({ name: 'simulator', service: 'simulator', logDir, env: { ...common, ...simulatorVariables(options, simulatorPort, ledgerFile) } })
     : null;
@@ -73,8 +74,10 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
       simulator === null ? null : startSimulator(simulator, simulatorUrl, signal),
     ]);
     refuseWhenAborted(signal);
-    const { resolutions } = loadConfig(MARKETS, common);
-    const serviceEnv = { ...common, DATABASE_URL: postgres.url, REDIS_URL: redis.url };
+    const symbols = options.replay === null ? options.symbols : await replayedSymbols(options, new Control(simulatorUrl));
+    const chosen = { ...common, ...symbolVariables(symbols) };
+    const config = loadConfig(MARKETS, chosen);
+    const serviceEnv = { ...chosen, DATABASE_URL: postgres.url, REDIS_URL: redis.url };
     writeFileSync(join(folder, 'connect.env'), `DATABASE_URL=${postgres.url}\nREDIS_URL=${redis.url}\n`, { mode: 0o600 });
     say('bootstrapping: schema, instruments, states');
     await bootstrap(new Supervised({ name: 'janitor', service: 'janitor', logDir, env: serviceEnv }), signal);
@@ -84,7 +87,7 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
     services.push(receiver, ...distributors);
     await Promise.all(services.map((service) => service.start()));
     const processes = simulator === null ? services : [simulator, ...services];
-    return { options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, processes, resolutions, stop };
+    return { options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, processes, config, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -148,7 +151,15 @@ function inherited(env: Env, mode: 'sim' | 'live'): Record<string, string> {
   return out;
 }
 
-function symbolVariables({ symbols }: DemoOptions): Record<string, string> {
+/** Without a wish for generated trades a replay is the only source: a generator on a recorded symbol would contradict the tape. */
+async function replayedSymbols(options: DemoOptions, control: Control): Promise<ReadonlyMap<string, readonly string[]>> {
+  const recorded = recordedSymbols(await control.state());
+  if (recorded.size === 0) throw new Error(`${options.replay} holds no recording of a known market`);
+  if (options.rate === null) await control.rate(0);
+  return options.symbols ?? (options.rate === null ? recorded : withDefaults(recorded));
+}
+
+function symbolVariables(symbols: ReadonlyMap<string, readonly string[]> | null): Record<string, string> {
   if (symbols === null) return {};
   const lists = [...symbols].map(([market, names]) => [`${market.toUpperCase()}_SYMBOLS`, names.join(',')]);
   return { MARKETS: [...symbols.keys()].join(','), ...(Object.fromEntries(lists) as Record<string, string>) };

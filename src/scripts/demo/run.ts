@@ -1,7 +1,6 @@
 // A headless run with a verdict: traffic and faults → heal → stop the generators → drain → check → report.
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MARKETS } from '../../exchanges/registry.ts';
 import { Chaos } from './chaos.ts';
 import { Control } from './control.ts';
 import { checkDeadLetters, waitForDrain, waitForReceiver } from './drain.ts';
@@ -45,7 +44,7 @@ export async function checkedRun(parts: RunParts): Promise<Report | null> {
   const durationS = options.durationS ?? 0;
   const control = new Control(fleet.simulatorUrl);
   const chaos = new Chaos(fleet, control, reader.redis);
-  const markets = options.symbols === null ? Object.keys(MARKETS) : [...options.symbols.keys()];
+  const markets = fleet.config.markets.map(({ marketId }) => marketId);
   try {
     await Promise.all([
       sleep(durationS * 1000, undefined, { signal }),
@@ -75,7 +74,7 @@ async function settleSimulated(
 ): Promise<Verdict[]> {
   const { redis, pool } = reader;
   await control.heal();
-  const subscriptions = await checkSubscriptions(redis, control, markets, fleet.resolutions, SETTLE_S);
+  const subscriptions = await checkSubscriptions(redis, control, markets, fleet.config.resolutions, SETTLE_S);
   // Healthy traffic once more: the first trade after a hole is what makes the hole known.
   await sleep(2_000);
   await control.rate(0);

@@ -1,19 +1,21 @@
 // What is subscribed at the simulated exchanges against what is wanted, in the venues' own channel names.
 import type { Redis } from 'ioredis';
+import { unlistedSymbols } from '../../bus/wanted.ts';
 import { subscriptionsKey, type Channel, type Resolution } from '../../contracts/index.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
 import type { Control } from './control.ts';
 import { settle } from './settle.ts';
 import { verdict, type Verdict } from './verdict.ts';
 
-/** Venue channels that serve what is wanted of one market. */
+/** Venue channels that serve what is wanted of one market and listed there. */
 async function wantedWire(redis: Redis, marketId: string, resolutions: readonly Resolution[]): Promise<Set<string>> {
   const feed = MARKETS[marketId]?.feed;
-  const members = await redis.smembers(subscriptionsKey(marketId));
-  return new Set(members.flatMap((member) => {
+  const wanted = (await redis.smembers(subscriptionsKey(marketId))).map((member) => {
     const at = member.indexOf(':');
-    return feed?.wireChannels({ channel: member.slice(0, at) as Channel, symbol: member.slice(at + 1) }, resolutions) ?? [];
-  }));
+    return { channel: member.slice(0, at) as Channel, symbol: member.slice(at + 1) };
+  });
+  const unlisted = await unlistedSymbols(redis, marketId, [...new Set(wanted.map(({ symbol }) => symbol))]);
+  return new Set(wanted.flatMap((each) => (unlisted.has(each.symbol) ? [] : (feed?.wireChannels(each, resolutions) ?? []))));
 }
 
 /**
