@@ -93,8 +93,10 @@ export function tickerPayload(marketId: string, patch: TickerPatch): string {
   const values = patch.values;
   const combination = combinationOf(values);
   const { literals, slots } = templates.get(combination) ?? templateOf(combination);
-  let text = tickerHead(marketId, patch.symbol) + exchangeText(patch.exchangeTs) + ',"received_ts":' +
-    receivedText(patch.receivedTs);
+  const received = receivedText(patch.receivedTs);
+  // Equal where the venue tells no time of its own.
+  const exchange = patch.exchangeTs === patch.receivedTs ? received : exchangeText(patch.exchangeTs);
+  let text = tickerHead(marketId, patch.symbol) + exchange + ',"received_ts":' + received;
   const count = slots.length;
   for (let i = 0; i < count; i++) text = text + literals[i]! + values[slots[i]!]!;
   return text + literals[count]!;

@@ -31,6 +31,10 @@ async function main(): Promise<number> {
     setTimeout(() => process.exit(1), CLOSE_DEADLINE_MS).unref();
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  // `npm run demo | head`: whoever read has gone.
+  process.stdout.on('error', () => {
+    if (!stop.signal.aborted) onSignal();
+  });
 
   const clock = systemClock();
   const bornMs = clock.monotonicMs() - process.uptime() * 1000;

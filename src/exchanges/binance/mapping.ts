@@ -1,6 +1,7 @@
 // Binance's events → contract messages, spot and USD-M alike. Wire facts: binance-spot-api-docs web-socket-streams.md and
 // the derivatives pages of developers.binance.com. Prices and amounts are strings; times are ms, or µs when asked for.
 import { resolutionValues, type Resolution } from '../../contracts/index.ts';
+import { MINUS } from '../../core/scan.ts';
 import type { FrameClass, MessageSink } from '../exchange.ts';
 import type { Fields } from '../fields.ts';
 import { ABSENT, FALSE, NUMBER, STRING, TRUE, Word, slotsOf } from '../kinds.ts';
@@ -97,38 +98,35 @@ function mapCandle(
   return 'data';
 }
 
-interface Quote {
-  price: string | null | undefined;
-  size: string | null | undefined;
-}
+type TickerValues = (string | null | undefined)[];
 
-/** One side of the book; an empty side is told as 0 for 0. */
-function quote(f: Fields, priceSlot: number, sizeSlot: number): Quote {
+/** Writes one side of the book to `values` at `at`; an empty side is told as 0 for 0. False when there is no price. */
+function putQuote(f: Fields, priceSlot: number, sizeSlot: number, values: TickerValues, at: number): boolean {
   const price = optional(f, priceSlot, 'strings');
   const size = optional(f, sizeSlot, 'strings');
-  if (typeof size === 'string' && size.charCodeAt(0) === 45) f.bad = true;
+  if (typeof size === 'string' && size.charCodeAt(0) === MINUS) f.bad = true;
   const absent = price === null || (price !== undefined && isZero(price));
-  return absent ? { price: null, size: null } : { price, size };
+  values[at] = absent ? null : price;
+  values[at + 1] = absent ? null : size;
+  return price !== undefined;
 }
 
 function mapBookTicker(f: Fields, symbols: SymbolTable, receivedTs: number, sink: MessageSink): FrameClass {
-  const bid = quote(f, K.b, K.B);
-  const ask = quote(f, K.a, K.A);
+  const values: TickerValues = [null, null, null, null, undefined, undefined, undefined, undefined, undefined, undefined];
+  if (!putQuote(f, K.b, K.B, values, 0) || !putQuote(f, K.a, K.A, values, 2)) return 'malformed';
   const exchangeTs = f.kind(K.E) === ABSENT ? receivedTs : micros(f, K.E);
-  if (bid.price === undefined || ask.price === undefined) return 'malformed';
-  return emit(f, symbols, exchangeTs, receivedTs, sink, [bid.price, bid.size, ask.price, ask.size,
-    undefined, undefined, undefined, undefined, undefined, undefined]);
+  return emit(f, symbols, exchangeTs, receivedTs, sink, values);
 }
 
 /** Rolling 24 h: spot's full ticker also carries the best quotes, the mini ticker and USD-M do not. */
 function mapRollingTicker(f: Fields, symbols: SymbolTable, receivedTs: number, sink: MessageSink): FrameClass {
-  const bid = quote(f, K.b, K.B);
-  const ask = quote(f, K.a, K.A);
   const last = optional(f, K.c, 'strings');
   const volume = optional(f, K.v, 'strings');
   if (last === undefined || volume === undefined) return 'malformed';
-  return emit(f, symbols, micros(f, K.E), receivedTs, sink, [bid.price, bid.size, ask.price, ask.size,
-    last, undefined, undefined, undefined, undefined, volume]);
+  const values: TickerValues = [undefined, undefined, undefined, undefined, last, undefined, undefined, undefined, undefined, volume];
+  putQuote(f, K.b, K.B, values, 0);
+  putQuote(f, K.a, K.A, values, 2);
+  return emit(f, symbols, micros(f, K.E), receivedTs, sink, values);
 }
 
 /** p mark, i index, r funding rate; delivery contracts say '' where they have none. */
@@ -141,7 +139,7 @@ function mapMarkPrice(f: Fields, symbols: SymbolTable, receivedTs: number, sink:
 
 function emit(
   f: Fields, symbols: SymbolTable, exchangeTs: number, receivedTs: number, sink: MessageSink,
-  values: (string | null | undefined)[],
+  values: TickerValues,
 ): FrameClass {
   const known = f.symbol(K.s, symbols);
   if (known === null || f.bad) return 'malformed';

@@ -1,5 +1,5 @@
 // The checker itself: a run that lost, changed, invented or doubled a trade must not pass.
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -11,7 +11,8 @@ import { checkTrades } from './verdict.ts';
 const TS = 1_790_000_000_000_000;
 let database: FreshDatabase;
 let pool: Pool;
-const ledgerFile = join(mkdtempSync(join(tmpdir(), 'tapekeeper-test-ledger-')), 'ledger.ndjson');
+const folder = mkdtempSync(join(tmpdir(), 'tapekeeper-test-ledger-'));
+const ledgerFile = join(folder, 'ledger.ndjson');
 
 beforeAll(async () => {
   database = await freshDatabase('verdict', { migrated: true });
@@ -21,6 +22,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await pool.end();
   await database.drop();
+  rmSync(folder, { recursive: true });
 });
 beforeEach(async () => {
   await pool.query('DELETE FROM public_trades; DELETE FROM data_gaps');

@@ -2,8 +2,8 @@
 import { spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
-  chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renameSync, rmSync, statSync,
-  symlinkSync, writeFileSync,
+  chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, renameSync, rmSync,
+  statSync, symlinkSync, writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,6 +35,9 @@ export interface LocalPostgres {
 }
 
 const SIGNALS = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const;
+const PREFIX = 'tapekeeper-postgres-';
+/** Holds the path of the link that leads to a cluster in a shared folder. */
+const LINKED_FROM = 'linked-from';
 const READY_ROUNDS = 3000;
 const STOP_GRACE_MS = 20_000;
 
@@ -123,8 +126,10 @@ function dataFolder(root: string, { runAs }: PostgresBinaries): string {
   rmSync(probe, { recursive: true });
   if (reachable) return data;
   for (const base of sharedFolders()) {
-    const folder = mkdtempSync(join(base, 'tapekeeper-postgres-'));
+    removeOrphans(base);
+    const folder = mkdtempSync(join(base, PREFIX));
     chmodSync(folder, 0o711);
+    writeFileSync(join(folder, LINKED_FROM), data);
     const inside = join(folder, 'probe');
     mkdirSync(inside);
     chownSync(inside, runAs.uid, runAs.gid);
@@ -136,6 +141,16 @@ function dataFolder(root: string, { runAs }: PostgresBinaries): string {
     return join(folder, 'data');
   }
   throw new Error(`the user ${runAs.uid} that must run PostgreSQL can write neither ${root} nor a temporary folder`);
+}
+
+/** Clusters in a shared folder whose data folder was deleted: nothing leads to them any more. */
+function removeOrphans(base: string): void {
+  for (const name of readdirSync(base).filter((entry) => entry.startsWith(PREFIX))) {
+    const folder = join(base, name);
+    const [from] = isOurs(folder) ? readLines(join(folder, LINKED_FROM)) : [];
+    if (from === undefined || linkTarget(from) === join(folder, 'data')) continue;
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Target of a link that we made; null where there is no link or its folder is not ours any more. */

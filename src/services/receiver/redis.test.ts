@@ -72,7 +72,7 @@ describe.skipIf(!redisServerInstalled())('with a Redis that fails', () => {
     await until(async () => (await receiver.metric('receiver_dropped_messages_total', { type: 'trade' })) > 2000);
     expect(await receiver.metric('receiver_buffer_messages')).toBeLessThan(600);
     await server().restart();
-    await until(async () => (await stage.published.events('feed.overflow')).length === 1);
+    await until(async () => (await stage.published.events('feed.overflow')).length > 0);
     const before = await stage.published.count('deribit');
     await until(trades(before + 1000));
     await until(async () => (await account(stage.published, stage.simulator, 'deribit')).unaccounted.length === 0);
@@ -81,10 +81,10 @@ describe.skipIf(!redisServerInstalled())('with a Redis that fails', () => {
     expect(result).toMatchObject({ unaccounted: [], needless: [] });
     const dropped = await receiver.metric('receiver_dropped_messages_total', { type: 'trade' });
     expect(result.missing).toBe(dropped);
-    expect((await stage.published.events('feed.overflow'))[0]?.data).toMatchObject({
-      missing: dropped,
-      trades: dropped,
-    });
+    // So small a buffer may fill up once more while Redis catches up: each time is told, and they add up.
+    const told = (await stage.published.events('feed.overflow')).map(({ data }) => data as { missing: number; trades: number });
+    const sum = (name: 'missing' | 'trades'): number => told.reduce((total, data) => total + data[name], 0);
+    expect({ missing: sum('missing'), trades: sum('trades') }).toEqual({ missing: dropped, trades: dropped });
   });
 
   it('reports what an emptied Redis took with it', async () => {
