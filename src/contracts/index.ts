@@ -58,6 +58,8 @@ export function explain(error: z.ZodError, value: unknown): string {
 
 /** A value as evidence in an error line: bounded, one line. */
 export function show(value: unknown): string {
-  const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value));
+  // Its declared type hides it: what has no JSON (a function, say) comes back as undefined.
+  const json = JSON.stringify(value) as string | undefined;
+  const text = value === undefined ? 'nothing' : (json ?? typeof value);
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }

@@ -184,7 +184,7 @@ describe.skipIf(!existsSync(FIXTURES))('recorded messages', () => {
         const theirs = [...(mapper.map(message, at) ?? [])];
         for (const [i, their] of theirs.entries()) {
           const ours = messages.filter(
-            (m) => m.type === (their.type === 'trade' ? 'trade' : 'ticker') && m.symbol?.toUpperCase() === their.symbol,
+            (m) => m.type === (their.type === 'trade' ? 'trade' : 'ticker') && m.symbol.toUpperCase() === their.symbol,
           );
           const our = their.type === 'trade' ? (ours[i] ?? ours.at(-1)) : ours[0];
           const note = (what: string, a: unknown, b: unknown): void =>

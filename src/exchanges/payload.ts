@@ -22,9 +22,9 @@ function microsWriter(): (micros: number) => string {
     if (high !== lastLead) {
       lastLead = high;
       const top = Math.floor(high / 10_000);
-      lead = String(top) + FOUR_DIGITS[high - top * 10_000];
+      lead = String(top) + FOUR_DIGITS[high - top * 10_000]!;
     }
-    return lead + FOUR_DIGITS[micros - high * TEN_MILLIS];
+    return lead + FOUR_DIGITS[micros - high * TEN_MILLIS]!;
   };
 }
 

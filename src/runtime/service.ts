@@ -69,8 +69,7 @@ export async function runService(service: string, readConfig: () => Config, star
   }
   forceExitAfter(CLOSE_DEADLINE_MS, log);
   await scope.close().catch((error: unknown) => log.warn({ err: toError(error) }, 'closing was not clean'));
-  // fail() runs in callbacks, which control flow analysis does not see.
-  const reason = failure as Error | null;
+  const reason = failure;
   if (reason !== null) log.fatal({ err: reason }, `${service} failed: ${reason.message}`);
   process.exit(reason === null ? 0 : reason instanceof UsageError ? 2 : 1);
 }

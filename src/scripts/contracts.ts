@@ -110,7 +110,7 @@ function tablesFile(contracts: Contracts): string {
 
 /** All generated files as name → text; pure, so that `--check` and the tests compare without writing. */
 export function generate(yml: string): Record<string, string> {
-  const contracts = load(yml) as unknown as Contracts;
+  const contracts = load(yml) as Contracts;
   return { 'messages.gen.ts': messagesFile(contracts), 'keys.gen.ts': keysFile(contracts), 'tables.gen.ts': tablesFile(contracts) };
 }
 

@@ -14,7 +14,6 @@ export interface PoolOptions {
   max?: number;
 }
 
-const OID_DATE = 1082;
 /** The server gives up first, so that a slow statement ends with a SQLSTATE; the client's limit is for a dead connection. */
 const STATEMENT_TIMEOUT_MS = 15_000;
 const CLIENT_TIMEOUT_MS = 20_000;
@@ -23,7 +22,7 @@ const MIN_VERSION = 180_000;
 
 /** A date stays `YYYY-MM-DD`: the driver's default is a Date at local midnight. numeric and int8 are text by default. */
 const types: pg.CustomTypesConfig = {
-  getTypeParser: (oid, format) => (oid === OID_DATE ? (text: string) => text : pg.types.getTypeParser(oid, format ?? 'text')) as never,
+  getTypeParser: (oid, format) => (oid === pg.types.builtins.DATE ? (text: string) => text : pg.types.getTypeParser(oid, format ?? 'text')) as never,
 };
 
 /** What every connection of the fleet is opened with. */

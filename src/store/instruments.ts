@@ -52,7 +52,7 @@ const UPSERT = {
 
 function cell(row: InstrumentFacts, column: string): Cell {
   if (column === 'expiry') return row.expiry_ts;
-  if (column === 'raw') return JSON.stringify(row.raw) ?? null;
+  if (column === 'raw') return row.raw === undefined ? null : JSON.stringify(row.raw);
   return row[column as keyof Omit<InstrumentFacts, 'raw' | 'expiry_ts'>];
 }
 

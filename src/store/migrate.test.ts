@@ -57,7 +57,7 @@ describe('migrations', () => {
     await withClient(initialised, (client) => client.query(readFileSync(join(import.meta.dirname, '../../init.sql'), 'utf8')));
     expect(await migrateUp(initialised.url)).toEqual([]);
     const [one, other] = await Promise.all([migrated, initialised].map((database) =>
-      withClient(database, async (client) => (await client.query(CATALOGUE)).rows)));
+      withClient(database, async (client) => (await client.query<{ what: string; is: string }>(CATALOGUE)).rows)));
     expect(one!.length).toBeGreaterThan(100);
     expect(other).toEqual(one);
   });
@@ -87,8 +87,8 @@ describe('migrations', () => {
     await runner({
       databaseUrl: gone.url, dir, direction: 'down', count: Infinity, migrationsTable: 'pgmigrations', logger: { debug: log, info: log, warn: log, error: log },
     });
-    const left = await withClient(gone, async (client) =>
-      (await client.query(`SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')`)).rows);
+    const { rows: left } = await withClient(gone, (client) => client.query<{ relname: string }>(
+      `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')`));
     await gone.drop();
     expect(left).toEqual([{ relname: 'pgmigrations' }]);
   });

@@ -52,7 +52,7 @@ export async function findStored(client: Client, rows: readonly TradeRow[]): Pro
   for (const row of found) {
     const seq = Number(row['seq'] ?? -1);
     byPosition[row.n - 1] = {
-      range: [seq, row['seq_last'] == null ? seq : Number(row['seq_last'])],
+      range: [seq, Number(row['seq_last'] ?? seq)],
       ts: Number(row['us']),
       side: row['side'] ?? '',
       trade_id: row['trade_id'] ?? '',

@@ -53,8 +53,8 @@ interface Outcome {
 
 async function store(rows: readonly TradeRow[], careful = false): Promise<Outcome> {
   const plan = planTrades(TradeTable.of(rows));
-  const { committed: _committed, ...outcome } = await transaction(pool, (client) => storeTrades(client, plan, { partitionDays: days, careful }));
-  return { ...outcome, conflicts: outcome.conflicts.map(({ row, error }) => ({ row: rows[row], error })) };
+  const { stored, duplicates, conflicts } = await transaction(pool, (client) => storeTrades(client, plan, { partitionDays: days, careful }));
+  return { stored, duplicates, conflicts: conflicts.map(({ row, error }) => ({ row: rows[row], error })) };
 }
 
 async function storedSeqs(): Promise<string[]> {

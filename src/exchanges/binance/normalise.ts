@@ -37,14 +37,19 @@ class BinanceWalk implements Walk {
   quick(frame: string, receivedTs: number, sink: MessageSink): FrameClass | null {
     if (!this.#text.load(frame)) return null;
     const bytes = this.#text.bytes;
-    this.#receivedTs = receivedTs;
-    this.#event = null;
-    this.#class = 'ignored';
-    this.#batch.drop();
+    this.#begin(receivedTs);
     const start = skipSpace(bytes, 0);
     const p = bytes[start] === OPEN_BRACKET ? this.#scanArray(bytes, start) : this.#scanOuter(bytes, start);
     if (p < 0 || skipSpace(bytes, p) !== frame.length) return null;
     return this.#event === null ? this.#finish(sink) : this.#map(this.#event, receivedTs, sink);
+  }
+
+  /** Forgets the frame before. */
+  #begin(receivedTs: number): void {
+    this.#receivedTs = receivedTs;
+    this.#event = null;
+    this.#class = 'ignored';
+    this.#batch.drop();
   }
 
   #finish(sink: MessageSink): FrameClass {

@@ -28,79 +28,19 @@ type Aggregate = z.infer<typeof aggregateSchema>;
 const candleSchema = z.tuple(
   [whole, decimalText, decimalText, decimalText, decimalText, decimalText, whole, decimalText, whole], z.unknown());
 
+/** One request: the answer as `schema` reads it, and its text as evidence. */
+type Call = <T>(path: string, params: Record<string, string | number>, schema: z.ZodType<T>) => Promise<{ result: T; body: string }>;
+
+/** How a venue tells trades. */
+type TradeReads = Pick<MarketRest, 'lastTrade' | 'trades'>;
+
 /** `base` is `https://api.binance.com` or `https://fapi.binance.com`, without a slash at its end. */
 export function createRest(marketId: string, base: string, get: HttpGet): MarketRest {
   const venue = VENUES[marketId];
   if (venue === undefined) throw new RangeError(`market: ${marketId} is not served here`);
-
-  async function call<T>(path: string, params: Record<string, string | number>, schema: z.ZodType<T>): Promise<{ result: T; body: string }> {
-    const query = new URLSearchParams(Object.entries(params).map(([name, value]): [string, string] => [name, String(value)]));
-    const body = await get(`${base}${venue!.path}/${path}${query.size > 0 ? `?${query}` : ''}`);
-    // An error with status 200 happens behind proxies; it has a code where the answer would have its fields.
-    const refused = errorSchema.safeParse(body.startsWith('{') ? read(z.unknown(), body, path) : null);
-    if (refused.success) {
-      const { code, msg } = refused.data;
-      throw new ExchangeHttpError(`${path}: ${code} ${msg}`, { kind: 'refused', status: 200, code, retryAfterMs: null, body: body.slice(0, 300) });
-    }
-    return { result: read(schema, body, path), body };
-  }
-
-  async function aggregates(symbol: string, params: Record<string, number>): Promise<Aggregate[]> {
-    const { result, body } = await call('aggTrades', { symbol, ...params }, z.array(aggregateSchema));
-    assertRising(result.map((item) => item.a), 'aggTrades', body);
-    return result;
-  }
-
-  /** The aggregate id from which on trade `seq` is reached: aggregates have ids of their own, and only those can be asked for. */
-  async function aggregateAt(symbol: string, seq: number): Promise<number | null> {
-    const newest = (await aggregates(symbol, { limit: 1 })).at(-1);
-    if (newest === undefined || newest.l < seq) return null;
-    // Each aggregate holds one trade or more, so it lies at most as many aggregates back as trades.
-    let low = { a: Math.max(0, newest.a - (newest.l - seq) - 1), f: 0 };
-    let high = { a: newest.a, f: newest.f };
-    for (let probe = 0; probe < MAX_PROBES && high.a - low.a > TRADES_PER_PAGE / 2; probe++) {
-      const share = low.f === 0 ? 0.5 : Math.min(Math.max((seq - low.f) / Math.max(high.f - low.f, 1), 0.05), 0.95);
-      const guess = low.a + Math.max(1, Math.floor((high.a - low.a) * share));
-      const at = (await aggregates(symbol, { fromId: guess, limit: 1 })).at(0);
-      if (at === undefined) return low.a;
-      if (at.f <= seq) low = { a: at.a, f: at.f };
-      else high = { a: Math.min(at.a, high.a - 1), f: at.f };
-      if (at.f <= seq && seq <= at.l) return at.a;
-    }
-    return low.a;
-  }
-
-  const single = {
-    async lastTrade(symbol: string): Promise<RestTrade | null> {
-      const { result } = await call('trades', { symbol, limit: 1 }, z.array(tradeSchema));
-      const last = result.at(-1);
-      return last === undefined ? null : fromSingle(marketId, symbol, last);
-    },
-    async trades(symbol: string, fromSeq: number, toSeq: number) {
-      const { result, body } = await call('historicalTrades', { symbol, fromId: fromSeq, limit: TRADES_PER_PAGE }, z.array(tradeSchema));
-      assertRising(result.map((item) => item.id), 'historicalTrades', body);
-      if (result[0] !== undefined && result[0].id < fromSeq) throw malformed(`historicalTrades: asked from ${fromSeq}, got ${result[0].id}`, body);
-      const items = result.filter((item) => item.id <= toSeq).map((item) => fromSingle(marketId, symbol, item));
-      return { items, complete: result.length < TRADES_PER_PAGE || (result.at(-1)?.id ?? 0) >= toSeq };
-    },
-  };
-
-  const aggregate = {
-    async lastTrade(symbol: string): Promise<RestTrade | null> {
-      const last = (await aggregates(symbol, { limit: 1 })).at(-1);
-      return last === undefined ? null : fromAggregate(marketId, symbol, last);
-    },
-    async trades(symbol: string, fromSeq: number, toSeq: number) {
-      const start = await aggregateAt(symbol, fromSeq);
-      if (start === null) return { items: [], complete: true };
-      const page = await aggregates(symbol, { fromId: start, limit: TRADES_PER_PAGE });
-      const items = page.filter((item) => item.l >= fromSeq && item.f <= toSeq).map((item) => fromAggregate(marketId, symbol, item));
-      return { items, complete: page.length < TRADES_PER_PAGE || (page.at(-1)?.l ?? 0) >= toSeq };
-    },
-  };
-
+  const call = callerOf(`${base}${venue.path}`, get);
   return {
-    ...(venue.trades === 'single' ? single : aggregate),
+    ...(venue.trades === 'single' ? singleTrades(marketId, call) : aggregateTrades(marketId, call)),
     async time() {
       return (await call('time', {}, z.object({ serverTime: whole }))).result.serverTime * 1000;
     },
@@ -122,6 +62,78 @@ export function createRest(marketId: string, base: string, get: HttpGet): Market
       return { items, complete: result.length < limit };
     },
   };
+}
+
+function callerOf(root: string, get: HttpGet): Call {
+  return async (path, params, schema) => {
+    const query = new URLSearchParams(Object.entries(params).map(([name, value]): [string, string] => [name, String(value)]));
+    const body = await get(`${root}/${path}${query.size > 0 ? `?${query.toString()}` : ''}`);
+    // An error with status 200 happens behind proxies; it has a code where the answer would have its fields.
+    const refused = errorSchema.safeParse(body.startsWith('{') ? read(z.unknown(), body, path) : null);
+    if (refused.success) {
+      const { code, msg } = refused.data;
+      throw new ExchangeHttpError(`${path}: ${code} ${msg}`, { kind: 'refused', status: 200, code, retryAfterMs: null, body: body.slice(0, 300) });
+    }
+    return { result: read(schema, body, path), body };
+  };
+}
+
+function singleTrades(marketId: string, call: Call): TradeReads {
+  return {
+    async lastTrade(symbol) {
+      const { result } = await call('trades', { symbol, limit: 1 }, z.array(tradeSchema));
+      const last = result.at(-1);
+      return last === undefined ? null : fromSingle(marketId, symbol, last);
+    },
+    async trades(symbol, fromSeq, toSeq) {
+      const { result, body } = await call('historicalTrades', { symbol, fromId: fromSeq, limit: TRADES_PER_PAGE }, z.array(tradeSchema));
+      assertRising(result.map((item) => item.id), 'historicalTrades', body);
+      if (result[0] !== undefined && result[0].id < fromSeq) throw malformed(`historicalTrades: asked from ${fromSeq}, got ${result[0].id}`, body);
+      const items = result.filter((item) => item.id <= toSeq).map((item) => fromSingle(marketId, symbol, item));
+      return { items, complete: result.length < TRADES_PER_PAGE || (result.at(-1)?.id ?? 0) >= toSeq };
+    },
+  };
+}
+
+function aggregateTrades(marketId: string, call: Call): TradeReads {
+  return {
+    async lastTrade(symbol) {
+      const last = (await aggregates(call, symbol, { limit: 1 })).at(-1);
+      return last === undefined ? null : fromAggregate(marketId, symbol, last);
+    },
+    async trades(symbol, fromSeq, toSeq) {
+      const start = await aggregateAt(call, symbol, fromSeq);
+      if (start === null) return { items: [], complete: true };
+      const page = await aggregates(call, symbol, { fromId: start, limit: TRADES_PER_PAGE });
+      const items = page.filter((item) => item.l >= fromSeq && item.f <= toSeq).map((item) => fromAggregate(marketId, symbol, item));
+      return { items, complete: page.length < TRADES_PER_PAGE || (page.at(-1)?.l ?? 0) >= toSeq };
+    },
+  };
+}
+
+async function aggregates(call: Call, symbol: string, params: Record<string, number>): Promise<Aggregate[]> {
+  const { result, body } = await call('aggTrades', { symbol, ...params }, z.array(aggregateSchema));
+  assertRising(result.map((item) => item.a), 'aggTrades', body);
+  return result;
+}
+
+/** The aggregate id from which on trade `seq` is reached: aggregates have ids of their own, and only those can be asked for. */
+async function aggregateAt(call: Call, symbol: string, seq: number): Promise<number | null> {
+  const newest = (await aggregates(call, symbol, { limit: 1 })).at(-1);
+  if (newest === undefined || newest.l < seq) return null;
+  // Each aggregate holds one trade or more, so it lies at most as many aggregates back as trades.
+  let low = { a: Math.max(0, newest.a - (newest.l - seq) - 1), f: 0 };
+  let high = { a: newest.a, f: newest.f };
+  for (let probe = 0; probe < MAX_PROBES && high.a - low.a > TRADES_PER_PAGE / 2; probe++) {
+    const share = low.f === 0 ? 0.5 : Math.min(Math.max((seq - low.f) / Math.max(high.f - low.f, 1), 0.05), 0.95);
+    const guess = low.a + Math.max(1, Math.floor((high.a - low.a) * share));
+    const at = (await aggregates(call, symbol, { fromId: guess, limit: 1 })).at(0);
+    if (at === undefined) return low.a;
+    if (at.f <= seq) low = { a: at.a, f: at.f };
+    else high = { a: Math.min(at.a, high.a - 1), f: at.f };
+    if (at.f <= seq && seq <= at.l) return at.a;
+  }
+  return low.a;
 }
 
 function fromSingle(marketId: string, symbol: string, wire: z.infer<typeof tradeSchema>): RestTrade {

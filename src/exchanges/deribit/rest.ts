@@ -43,7 +43,7 @@ const chartSchema = z.object({
 export function createRest(marketId: string, base: string, get: HttpGet): MarketRest {
   async function call<T>(method: string, params: Record<string, string | number>, schema: z.ZodType<T>): Promise<{ result: T; usOut: number; body: string }> {
     const query = new URLSearchParams(Object.entries(params).map(([name, value]): [string, string] => [name, String(value)]));
-    const body = await get(`${base}/public/${method}${query.size > 0 ? `?${query}` : ''}`);
+    const body = await get(`${base}/public/${method}${query.size > 0 ? `?${query.toString()}` : ''}`);
     const refused = errorSchema.safeParse(tryRead(body));
     if (refused.success) {
       const { code, message } = refused.data.error;

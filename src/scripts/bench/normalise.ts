@@ -13,11 +13,14 @@ interface TardisMapper {
   map(message: unknown, localTimestamp: Date): Iterable<unknown> | undefined;
 }
 
+type MakeTardisMapper = (exchange: string, localTimestamp: Date) => TardisMapper;
+
+/** Plain functions of the module, not methods. */
 interface TardisDev {
-  normalizeTrades(exchange: string, localTimestamp: Date): TardisMapper;
-  normalizeBookTickers(exchange: string, localTimestamp: Date): TardisMapper;
-  normalizeDerivativeTickers(exchange: string, localTimestamp: Date): TardisMapper;
-  normalizeOptionsSummary(exchange: string, localTimestamp: Date): TardisMapper;
+  readonly normalizeTrades: MakeTardisMapper;
+  readonly normalizeBookTickers: MakeTardisMapper;
+  readonly normalizeDerivativeTickers: MakeTardisMapper;
+  readonly normalizeOptionsSummary: MakeTardisMapper;
 }
 
 /** How tardis-dev calls our markets. */

@@ -33,7 +33,7 @@ export async function benchPublish(messages: number, rounds: number): Promise<Pu
     for (let round = 0; round < rounds + 1; round++) {
       const order = [
         async (r: { ours: number }) => void (r.ours = await ours(stage.redisUrl, trades)),
-        async (r: { bench: number | null }) => void (r.bench = redisBenchmark(stage.redisUrl, trades)),
+        (r: { bench: number | null }) => void (r.bench = redisBenchmark(stage.redisUrl, trades)),
         async (r: { raw: number }) => void (r.raw = await rawSocket(stage.redisUrl, trades)),
       ];
       if (round % 2 === 1) order.reverse();
@@ -107,8 +107,9 @@ function redisBenchmark(url: string, trades: readonly BenchTrade[]): number | nu
     payload,
   ];
   const result = spawnSync('redis-benchmark', args, { encoding: 'utf8' });
+  if (result.error !== undefined) return null;
   // The command, payload and all, is the first CSV field of the last line; its rate follows.
-  const figure = /","(\d+(?:\.\d+)?)"/.exec(result.stdout?.trim().split('\n').at(-1) ?? '')?.[1];
+  const figure = /","(\d+(?:\.\d+)?)"/.exec(result.stdout.trim().split('\n').at(-1) ?? '')?.[1];
   return figure === undefined ? null : Number(figure);
 }
 

@@ -15,7 +15,7 @@ const KEYS = Object.keys(tickerSchema.shape).slice(6) as (keyof Ticker)[];
 /** Two groups per key: an empty one that tells "was there", and the value. */
 const GROUPS = KEYS.map((key) => {
   const pair = `(),"${key}":(?:null|"(${key.endsWith('_amount') ? AMOUNT : DECIMAL})")`;
-  return tickerSchema.shape[key].isOptional() ? `(?:${pair})?` : pair;
+  return tickerSchema.shape[key].safeParse(undefined).success ? `(?:${pair})?` : pair;
 });
 const TICKER = new RegExp(`${HEAD}${GROUPS.join('')}\\}$`);
 

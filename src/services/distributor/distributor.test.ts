@@ -67,7 +67,7 @@ const letters = async (): Promise<Record<string, string>[]> =>
   (await redis.xrange(DLQ, '-', '+')).map(([, fields]) =>
     Object.fromEntries(Array.from({ length: fields.length / 2 }, (_f, i) => [fields[2 * i]!, fields[2 * i + 1]!])),
   );
-const pending = async (): Promise<number> => Number(((await redis.xpending(STREAM, 'distributor')) as [number])[0]);
+const pending = async (): Promise<number> => ((await redis.xpending(STREAM, 'distributor')) as [number])[0];
 const drained = (): Promise<void> =>
   vi.waitFor(async () => {
     const groups = (await redis.xinfo('GROUPS', STREAM)) as unknown[][];
