@@ -228,11 +228,20 @@ END $$;
 CREATE TRIGGER state_log_append_only BEFORE UPDATE OR DELETE ON state_log EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER operator_actions_append_only BEFORE UPDATE OR DELETE ON operator_actions EXECUTE FUNCTION refuse_change();
 
+-- 0006_stored_already
+CREATE FUNCTION stop_stored_already() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'trades of this batch are stored already' USING ERRCODE = 'TK001';
+END $$;
+
+COMMENT ON FUNCTION stop_stored_already IS 'Raises TK001: the batch has to be compared with what is stored';
+
 INSERT INTO pgmigrations (name, run_on) VALUES
   ('0001_instruments', now()),
   ('0002_day_partitions', now()),
   ('0003_public_trades', now()),
   ('0004_candles_tickers', now()),
-  ('0005_gaps_and_audit', now());
+  ('0005_gaps_and_audit', now()),
+  ('0006_stored_already', now());
 
 COMMIT;

@@ -1,5 +1,5 @@
 // One consumer of a stream's group: its own pending entries first, then new ones, then what dead consumers left behind.
-// Delivery is at least once; whoever uses it must bear repetition. Errors of Redis are waited out here, for ever.
+// While there is much to read it takes whole pages (runs.ts), else it waits for single entries with XREADGROUP. Delivery is at least once; whoever uses it must bear repetition. Errors of Redis are waited out here, for ever.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { Backoff } from '../core/backoff.ts';
@@ -8,6 +8,8 @@ import { toError } from '../core/errors.ts';
 import { whenReady } from './connect.ts';
 import type { StreamEntry } from './entry_parser.ts';
 import { GroupReader } from './group_reader.ts';
+import { Runs, type Run } from './runs.ts';
+import { before, fieldsOf, justBefore, millisecondsOf } from './stream_id.ts';
 
 export { StreamEntry } from './entry_parser.ts';
 
@@ -33,7 +35,7 @@ export interface EntrySink {
   room(signal: AbortSignal): Promise<void>;
   /** Called for each entry as it arrives. */
   readonly entry: (entry: StreamEntry) => void;
-  /** Ids that are here and not acknowledged: a second look at what is pending must not bring them again. */
+  /** Ids pending by themselves that are here and not acknowledged: a second look at what is pending must not bring them again. */
   held(): ReadonlySet<string>;
   /** null: all is well. */
   trouble(reason: Error | null): void;
@@ -52,7 +54,10 @@ export interface GroupLag {
 }
 
 const BLOCK_MS = 1_000;
-const READS_IN_FLIGHT = 2;
+/** A read that brought so many: more are coming than should be taken one by one. */
+const RUN_FROM = 64;
+/** A page that is not full means that nearly all is read: the next one may fill up first. */
+const RUN_PAUSE_MS = 8;
 const RETRY = { baseMs: 50, maxMs: 2_000 };
 const CLAIM_PAGE = 1_000;
 const MAX_CLAIM_INTERVAL_MS = 15_000;
@@ -60,11 +65,13 @@ const ACK_PAGE = 4_000;
 
 export class StreamConsumer {
   readonly #options: ConsumerOptions;
+  readonly #runs: Runs;
   #acker: GroupReader | null = null;
   #acking: Promise<number> = Promise.resolve(0);
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
+    this.#runs = new Runs(options);
   }
 
   get source(): { stream: string; group: string; consumer: string } {
@@ -76,7 +83,8 @@ export class StreamConsumer {
   async run(sink: EntrySink, signal: AbortSignal): Promise<void> {
     const { redis, random } = this.#options;
     const backoff = new Backoff({ ...RETRY, random });
-    while (!signal.aborted) {
+    const ended = (): boolean => signal.aborted;
+    while (!ended()) {
       try {
         await whenReady(redis, signal);
         await this.#session(sink, signal, () => {
@@ -84,7 +92,7 @@ export class StreamConsumer {
           sink.trouble(null);
         });
       } catch (error) {
-        if (signal.aborted) return;
+        if (ended()) return;
         const reason = toError(error);
         const noGroup = reason.message.startsWith('NOGROUP');
         // The very first start meets no group; one that is missing again and again is trouble.
@@ -101,6 +109,16 @@ export class StreamConsumer {
     const done = this.#acking.then(() => this.#ackPages(ids));
     this.#acking = done.catch(() => 0);
     return done;
+  }
+
+  /** Acknowledges whole runs. Rejects when Redis does not answer: repeat it. */
+  runsDone(runs: Iterable<Run>): Promise<void> {
+    return this.#runs.done(runs);
+  }
+
+  /** Makes the entries of a run pending by themselves, so that each can be acknowledged alone. Repeatable. */
+  split(run: Run): Promise<void> {
+    return this.#runs.split(run);
   }
 
   async #ackPages(ids: readonly string[]): Promise<number> {
@@ -126,14 +144,14 @@ export class StreamConsumer {
 
   async lag(): Promise<GroupLag> {
     const { redis, stream, group } = this.#options;
-    const [info, groups] = (await Promise.all([redis.xinfo('STREAM', stream), redis.xinfo('GROUPS', stream)])) as [unknown[], unknown[][]];
+    const answers = await Promise.all([redis.xinfo('STREAM', stream), redis.xinfo('GROUPS', stream), this.#runs.hidden()]);
+    const [info, groups, hidden] = answers as [unknown[], unknown[][], number];
     const last = fieldsOf(info)['last-generated-id'];
     const mine = groups.map(fieldsOf).find((fields) => fields['name'] === group) ?? {};
-    const milliseconds = (id: unknown): number => Number(String(id ?? '0-0').split('-', 1)[0]);
     return {
       entries: typeof mine['lag'] === 'number' ? mine['lag'] : null,
-      pending: Number(mine['pending'] ?? 0),
-      seconds: Math.max(0, milliseconds(last) - milliseconds(mine['last-delivered-id'])) / 1000,
+      pending: Number(mine['pending'] ?? 0) + hidden,
+      seconds: Math.max(0, millisecondsOf(last) - millisecondsOf(mine['last-delivered-id'])) / 1000,
     };
   }
 
@@ -149,23 +167,20 @@ export class StreamConsumer {
       const interval = Math.min(claimIdleMs / 4, MAX_CLAIM_INTERVAL_MS);
       const blockMs = Math.ceil(Math.min(BLOCK_MS, interval));
       let nextClaim = clock.monotonicMs();
-      // Read-ahead: while one reply is decoded, Redis makes the next.
-      const asked: Promise<number>[] = [];
       while (!signal.aborted) {
         await sink.room(signal);
         if (clock.monotonicMs() >= nextClaim) {
-          await Promise.all(asked.splice(0));
           await this.#claim(reader, sink, signal);
           nextClaim = clock.monotonicMs() + interval;
         }
-        while (asked.length < READS_IN_FLIGHT) {
-          const read = reader.read({ stream, group, consumer, count, blockMs, after: '>' }, sink.entry);
-          // The first failure ends the session; the others' are the same news.
-          read.catch(() => undefined);
-          asked.push(read);
-        }
-        await asked.shift();
+        const read: { last?: StreamEntry } = {};
+        const deliver = (entry: StreamEntry): void => {
+          read.last = entry;
+          sink.entry(entry);
+        };
+        const brought = await reader.read({ stream, group, consumer, count, blockMs, after: '>' }, deliver);
         healthy();
+        if (brought >= RUN_FROM && read.last !== undefined) await this.#readRuns(reader, sink, signal, read.last.id, nextClaim);
       }
     } finally {
       signal.removeEventListener('abort', close);
@@ -173,19 +188,58 @@ export class StreamConsumer {
     }
   }
 
+  /** Takes page after page from `position` on, until little is left, or until `untilMs`. */
+  async #readRuns(reader: GroupReader, sink: EntrySink, signal: AbortSignal, position: string, untilMs: number): Promise<void> {
+    const { clock, count } = this.#options;
+    const size = 2 * count;
+    const ended = (): boolean => signal.aborted;
+    // Read-ahead: while one page is decoded, Redis makes the next.
+    let asked = this.#runs.read(reader, position, size);
+    while (!ended() && clock.monotonicMs() < untilMs) {
+      const page = await asked;
+      if (page.length < RUN_FROM) return;
+      await sink.room(signal);
+      if (ended()) return;
+      const moved = await this.#runs.take(page, position);
+      position = moved ?? page[page.length - 1]?.id ?? position;
+      if (moved === null && page.length < size) {
+        for (const entry of page) sink.entry(entry);
+        await sleep(RUN_PAUSE_MS);
+        asked = this.#runs.read(reader, position, size);
+      } else {
+        asked = this.#runs.read(reader, position, size);
+        if (moved === null) for (const entry of page) sink.entry(entry);
+      }
+      // Its failure is told when its turn comes, or with the session's end.
+      asked.catch(() => undefined);
+    }
+  }
+
   /** Own pending entries with ids after `after`, up to `until`, in pages, with their delivery counts. */
   async #readPending(reader: GroupReader, sink: EntrySink, signal: AbortSignal, after: string, until: string | null): Promise<void> {
     const { stream, group, consumer, count } = this.#options;
+    let end = until;
     for (let last = after; ;) {
       await sink.room(signal);
+      const runEnd = await this.#dissolveBehind(last);
+      if (end !== null && runEnd !== null && before(end, runEnd)) end = runEnd;
       const page: StreamEntry[] = [];
       await reader.read({ stream, group, consumer, count, blockMs: null, after: last }, (entry) => page.push(entry));
       const first = page[0];
       last = page[page.length - 1]?.id ?? last;
       if (first === undefined) return;
       await this.#deliverPending(page, first.id, last, sink);
-      if (until !== null && !before(last, until)) return;
+      if (end !== null && !before(last, end)) return;
     }
+  }
+
+  /** Dissolves runs of ours that are marked among the next pending entries behind `after`; returns where the last one ends. */
+  async #dissolveBehind(after: string): Promise<string | null> {
+    const { redis, stream, group, consumer, count } = this.#options;
+    const next = (await redis.xpending(stream, group, `(${after}`, '+', count, consumer)) as [string][];
+    let end: string | null = null;
+    for (const mark of await this.#runs.marksAmong(next.map(([id]) => id))) end = await this.#runs.dissolve(mark);
+    return end;
   }
 
   async #deliverPending(page: readonly StreamEntry[], first: string, last: string, sink: EntrySink): Promise<void> {
@@ -196,7 +250,7 @@ export class StreamConsumer {
     const gone: string[] = [];
     for (const entry of page) {
       if (entry.gone) gone.push(entry.id);
-      else if (!held.has(entry.id)) {
+      else if (!held.has(entry.id) && !this.#runs.isOpen(entry.id)) {
         entry.deliveries = deliveries.get(entry.id) ?? 1;
         sink.entry(entry);
       }
@@ -214,9 +268,11 @@ export class StreamConsumer {
       const reply = (await redis.xautoclaim(stream, group, consumer, claimIdleMs, cursor, 'COUNT', CLAIM_PAGE, 'JUSTID')) as [string, string[], string[]?];
       const [next, ids, deleted = []] = reply;
       cursor = next;
+      // A deleted mark must not take its run along: the rest becomes pending by itself.
+      for (const mark of await this.#runs.marksAmong(deleted)) await this.#runs.dissolve(mark);
       if (deleted.length > 0) sink.lost(deleted);
       const held = sink.held();
-      const taken = ids.filter((id) => !held.has(id));
+      const taken = ids.filter((id) => !held.has(id) && !this.#runs.isOpen(id));
       const [first] = taken;
       const last = taken[taken.length - 1];
       if (first !== undefined && last !== undefined) {
@@ -233,27 +289,4 @@ export class StreamConsumer {
       if (!toError(error).message.startsWith('BUSYGROUP')) throw error;
     });
   }
-}
-
-function fieldsOf(flat: readonly unknown[]): Record<string, unknown> {
-  const fields: Record<string, unknown> = {};
-  for (let i = 0; i + 1 < flat.length; i += 2) fields[String(flat[i])] = flat[i + 1];
-  return fields;
-}
-
-function parts(id: string): [number, number] {
-  const [ms = '0', n = '0'] = id.split('-');
-  return [Number(ms), Number(n)];
-}
-
-/** Order of stream ids. */
-function before(a: string, b: string): boolean {
-  const [am, an] = parts(a);
-  const [bm, bn] = parts(b);
-  return am < bm || (am === bm && an < bn);
-}
-
-function justBefore(id: string): string {
-  const [ms, n] = parts(id);
-  return n > 0 ? `${ms}-${n - 1}` : `${ms - 1}-${Number.MAX_SAFE_INTEGER}`;
 }

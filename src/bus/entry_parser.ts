@@ -5,11 +5,14 @@
 // Bytes are gathered in slabs of a megabyte, and an entry is a place in one: nothing is turned into a string unasked, and
 // the garbage collector sees one buffer where it saw thousands.
 // RESP2, https://redis.io/docs/latest/develop/reference/protocol-spec/
+import type { Run } from './runs.ts';
 
 /** One entry of a stream as delivered. */
 export class StreamEntry {
   /** How often it was delivered, this time included. */
   deliveries = 1;
+  /** The run it is pending with; null: it is pending by itself. */
+  run: Run | null = null;
   /** Where the payload's bytes lie; -1 when the entry has no field of that name. */
   readonly source: Buffer;
   readonly payloadStart: number;
@@ -64,7 +67,7 @@ const CRLF = 2;
 const PAYLOAD = Buffer.from('payload');
 const SLAB = 1 << 20;
 /** Thrown by the cursor's readers when the bytes end too early; caught in feed(). */
-const INCOMPLETE = Symbol('incomplete');
+const INCOMPLETE = new Error('incomplete');
 
 /** Feed it chunks; it calls back for each entry and returns the replies that ended in the chunk. */
 export class EntryParser {

@@ -1,5 +1,5 @@
-// One socket for one kind of traffic: XREADGROUP, or XACK of thousands of ids. A blocking read on the client library can hang for ever after a reset
-// (redis/ioredis#1888); here every request has an outer deadline that destroys the socket.
+// One socket for one kind of traffic: XREADGROUP and XREAD, or XACK of thousands of ids. A blocking read on the client library
+// can hang for ever after a reset (redis/ioredis#1888); here every request has an outer deadline that destroys the socket.
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { toError } from '../core/errors.ts';
@@ -81,6 +81,11 @@ export class GroupReader {
     const { stream, group, consumer, count, blockMs, after } = request;
     const block = blockMs === null ? [] : ['BLOCK', String(blockMs)];
     return this.#send(['XREADGROUP', 'GROUP', group, consumer, 'COUNT', String(count), ...block, 'STREAMS', stream, after], onEntry, blockMs ?? 0);
+  }
+
+  /** Reads at most `count` entries behind `after` for no group (XREAD, without waiting for any); otherwise as `read`. */
+  readStream(stream: string, after: string, count: number, onEntry: (entry: StreamEntry) => void): Promise<number> {
+    return this.#send(['XREAD', 'COUNT', String(count), 'STREAMS', stream, after], onEntry, 0);
   }
 
   /** Sends a command whose answer is a number (1 stands for OK). Words must be ASCII. */

@@ -27,6 +27,9 @@ interface Options {
 const percent = (value: number | null): string => (value === null ? '-' : `${(value * 100).toFixed(0)} %`);
 const ms = (value: number): string => value.toFixed(2);
 
+const cpuColumns = (micros: Record<string, number>): Record<string, string> =>
+  Object.fromEntries(Object.entries(micros).map(([name, us]) => [`${name} µs`, us.toFixed(1)]));
+
 function readOptions(argv: string[]): Options {
   const { values, positionals } = parseArgs({
     args: argv,
@@ -98,6 +101,7 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
               'keyless COPY/s': rate(r.keylessCopyPerSecond),
               'of keyed (≥ 80 %)': percent(r.ofKeyedCopy),
               'of keyless (≥ 50 %)': percent(r.ofKeylessCopy),
+              ...cpuColumns(r.cpuMicrosPerRow),
             },
           ],
         },
@@ -117,9 +121,7 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
               'lag at half': s.lagMiddle,
               'lag at end': s.lagEnd,
               lost: s.lost,
-              ...Object.fromEntries(
-                Object.entries(s.cpuMicrosPerTrade).map(([name, us]) => [`${name} µs`, us.toFixed(1)]),
-              ),
+              ...cpuColumns(s.cpuMicrosPerTrade),
             },
           ],
         },

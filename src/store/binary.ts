@@ -24,6 +24,12 @@ export class CopyWriter {
     this.at = SIGNATURE.copy(this.buffer);
   }
 
+  /** Empties it for another copy; what finish() gave is no longer valid. */
+  restart(): this {
+    this.at = SIGNATURE.length;
+    return this;
+  }
+
   /** Starts a row of `columns` fields. */
   row(columns: number): void {
     this.reserve(2);
@@ -122,10 +128,9 @@ export class CopyWriter {
   }
 
   /** Appends rows that another writer encoded. */
-  append(source: Uint8Array, start: number, end: number): void {
+  append(source: Buffer, start: number, end: number): void {
     this.reserve(end - start);
-    this.buffer.set(source.subarray(start, end), this.at);
-    this.at += end - start;
+    this.at += source.copy(this.buffer, this.at, start, end);
   }
 
   /** The bytes of the whole copy. More rows may follow only after another call made them part of it. */

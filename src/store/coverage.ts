@@ -17,8 +17,9 @@ export interface Overlap {
  * The statement that adds the runs and tells which parts of them were there before: give its rows to overlapsOf(). Keys must
  * be in key order and not empty. Without parameters, so that it can travel with BEGIN: all it holds are numbers and dates.
  * RETURNING old.* (PostgreSQL 18) gives the state before in the statement that locks and changes it.
+ * With `mustBeNew` it fails with STORED_ALREADY instead when any part was there.
  */
-export function extendCoverage(keys: readonly CoverageKey[]): string {
+export function extendCoverage(keys: readonly CoverageKey[], mustBeNew = false): string {
   const array = (items: readonly (string | number)[], type: string): string => `'{${items.map((item) => `"${item}"`).join(',')}}'::${type}[]`;
   return `WITH input AS (
       SELECT * FROM unnest(${array(keys.map((key) => key.instrumentId), 'int4')}, ${array(keys.map((key) => dayText(key.day)), 'date')},
@@ -28,13 +29,14 @@ export function extendCoverage(keys: readonly CoverageKey[]): string {
       SELECT instrument_id, day, seqs FROM input ORDER BY instrument_id, day
       ON CONFLICT (instrument_id, day) DO UPDATE SET seqs = c.seqs + excluded.seqs
       RETURNING c.instrument_id, c.day, old.seqs AS before
-    )
+    ), met AS (
     SELECT n::int4 AS n, true AS same_day, (before * input.seqs)::text AS seqs
     FROM merged JOIN input USING (instrument_id, day) WHERE before && input.seqs
     UNION ALL
     SELECT n::int4, false, (c.seqs * input.seqs)::text
     FROM input JOIN trade_coverage c ON c.instrument_id = input.instrument_id AND c.day IN (input.day - 1, input.day + 1)
-    WHERE c.seqs && input.seqs`;
+    WHERE c.seqs && input.seqs
+    ) SELECT ${mustBeNew ? 'stop_stored_already() FROM met LIMIT 1' : '* FROM met'}`;
 }
 
 interface OverlapRow {

@@ -25,6 +25,8 @@ export class TradeTable {
   /** Where each encoded row begins; one more than there are rows. */
   offset = new Int32Array(FIRST_CAPACITY + 1);
   readonly writer = new CopyWriter();
+  /** Room for the same rows in another order: see encodeCopies(). */
+  readonly inKeyOrder = new CopyWriter();
   #message: (row: number) => Trade = noMessage;
 
   constructor() {

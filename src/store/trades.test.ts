@@ -8,7 +8,7 @@ import { ensureDayPartitions, loadPartitionDays } from './partitions.ts';
 import { planTrades } from './trade_plan.ts';
 import type { TradeRow } from './trade_rows.ts';
 import { TradeTable } from './trade_table.ts';
-import { storeTrades } from './trades.ts';
+import { flyTrades, storeTrades } from './trades.ts';
 
 let database: FreshDatabase;
 let pool: Pool;
@@ -159,6 +159,56 @@ describe('storing trades', () => {
     expect((await pool.query('SELECT count(*)::int AS n FROM public_trades_default')).rows).toEqual([{ n: 0 }]);
     expect(await storedSeqs()).toEqual(['1:1', '1:2']);
     expect(await store([later])).toMatchObject({ stored: 0, duplicates: 1 });
+  });
+});
+
+describe('in one flight', () => {
+  const fly = (rows: readonly TradeRow[], on = pool): ReturnType<typeof flyTrades> => flyTrades(on, planTrades(TradeTable.of(rows)), { partitionDays: days });
+  const some = (from: number, to: number): TradeRow[] =>
+    Array.from({ length: to - from }, (_t, i) => trade(Math.floor((from + i) / 3), { instrument: ((from + i) % 3) + 1 }));
+
+  it('stores what is new, also into the default partition', async () => {
+    expect(await fly(some(0, 6000))).toEqual({ stored: 6000, duplicates: 0, conflicts: [], committed: true });
+    expect(await fly([trade(1, { exchange_ts: START + 9 * 86_400_000_000 })])).toMatchObject({ stored: 1 });
+    expect(await storedSeqs()).toHaveLength(6001);
+    for (const instrument of [1, 2, 3]) expect(await readCoverage(pool, instrument, DAY)).toEqual([[0, 1999]]);
+  });
+
+  it('stores nothing, and leaves the connection well, when any of it was stored before', async () => {
+    const single = createPool(database.url, { name: 'test', log: { warn: () => undefined }, max: 1 });
+    try {
+      await fly(some(0, 3000), single);
+      expect(await fly(some(2999, 9000), single)).toBeNull();
+      expect(await storedSeqs()).toHaveLength(3000);
+      // Stored under another day, too.
+      expect(await fly([trade(5, { exchange_ts: START - 5 })], single)).toBeNull();
+      expect(await fly(some(3000, 9000), single)).toMatchObject({ stored: 6000 });
+      expect(single.totalCount).toBe(1);
+    } finally {
+      await single.end();
+    }
+  });
+
+  it('rejects with the error of the rows, nothing stored, and leaves the connection well', async () => {
+    const single = createPool(database.url, { name: 'test', log: { warn: () => undefined }, max: 1 });
+    try {
+      await fly(some(0, 3000), single);
+      await single.query('TRUNCATE trade_coverage');
+      await expect(fly(some(1500, 9000), single)).rejects.toMatchObject({ code: '23505' });
+      expect(await storedSeqs()).toHaveLength(3000);
+      expect(await readCoverage(single, 1, DAY)).toEqual([]);
+      expect(await fly(some(3000, 4000), single)).toMatchObject({ stored: 1000 });
+      expect(single.totalCount).toBe(1);
+    } finally {
+      await single.end();
+    }
+  });
+
+  it('is not for rows that need a look', async () => {
+    expect(await fly([trade(1), trade(1)])).toBeNull();
+    expect(await fly([trade(1), trade(null)])).toBeNull();
+    expect(await fly([trade(1), trade(2, { exchange_ts: START - 1 })])).toBeNull();
+    expect(await storedSeqs()).toEqual([]);
   });
 });
 

@@ -5,9 +5,10 @@
 // stored (its overlap would count twice) nor dropped (its rest would be lost): it is a conflict, and what it alone covers
 // is taken out of the coverage again, so that completeness reports it as missing.
 import { dayOfMicros } from '../core/days.ts';
-import type { Client } from './connect.ts';
-import { copyBinary } from './copy.ts';
+import { sqlState, withTransaction, type Client, type Pool } from './connect.ts';
+import { copyBinary, copyStatement } from './copy.ts';
 import { extendCoverage, meets, overlapsOf, retractCoverage, subtractRanges, type Overlap } from './coverage.ts';
+import { STORED_ALREADY, fly } from './flight.ts';
 import { partitionName } from './partitions.ts';
 import { encodeCopies, planTrades, type SeqRange, type Suspect, type TradeCopy, type TradePlan } from './trade_plan.ts';
 import { compareStored, findStored, insertOneByOne, type StoredTrade, type TradeRow } from './trade_rows.ts';
@@ -41,6 +42,26 @@ export interface TradeOptions {
 
 /** The first statement of storeTrades(), without parameters; '' when there is none. */
 export const openTrades = ({ coverage }: TradePlan): string => (coverage.length === 0 ? '' : extendCoverage(coverage));
+
+/**
+ * Stores a plan in a transaction of its own, in one flight; null, and nothing stored, when that is not possible: the plan has
+ * rows that need a look, or some of them are stored already.
+ */
+export async function flyTrades(pool: Pool, plan: TradePlan, { partitionDays }: Pick<TradeOptions, 'partitionDays'>): Promise<TradeOutcome | null> {
+  const [copy] = plan.copies;
+  if (copy === undefined || plan.copies.length > 1 || plan.suspects.length + plan.unsequenced.length > 0) return null;
+  const text = `BEGIN; ${extendCoverage(plan.coverage, true)}; ${copyStatement(copyTarget(copy, partitionDays), TRADE_COLUMNS)}; COMMIT`;
+  try {
+    const stored = await withTransaction(pool, (client) => fly(client, text, copy.bytes));
+    return { stored, duplicates: 0, conflicts: [], committed: true };
+  } catch (error) {
+    if (sqlState(error) === STORED_ALREADY) return null;
+    throw error;
+  }
+}
+
+const copyTarget = ({ day }: TradeCopy, partitionDays: ReadonlySet<number>): string =>
+  partitionDays.has(day) ? partitionName('public_trades', day) : 'public_trades';
 
 /** Stores a plan inside the caller's transaction. Repeating it after a commit stores nothing and counts duplicates. */
 export async function storeTrades(client: Client, plan: TradePlan, options: TradeOptions): Promise<TradeOutcome> {
@@ -79,10 +100,7 @@ async function storeSequenced(client: Client, plan: TradePlan, options: RoundOpt
 
 async function copyTrades(client: Client, copies: readonly TradeCopy[], { partitionDays }: RoundOptions, commit: boolean): Promise<number> {
   let stored = 0;
-  for (const { day, bytes } of copies) {
-    const target = partitionDays.has(day) ? partitionName('public_trades', day) : 'public_trades';
-    stored += await copyBinary(client, target, TRADE_COLUMNS, bytes, commit);
-  }
+  for (const copy of copies) stored += await copyBinary(client, copyTarget(copy, partitionDays), TRADE_COLUMNS, copy.bytes, commit);
   return stored;
 }
 

@@ -27,6 +27,9 @@ export const symbolsKey = (marketId: string): string => `symbols:${marketId}`;
 /** hash: latest ticker fields plus exchange_ts, received_ts and feed_status */
 export const tickerKey = (marketId: string, symbol: string): string => `ticker:${marketId}:${symbol}`;
 
+/** hash: runs of entries that one consumer works on: first id → "last id, entries, consumer"; only the first one is in the group's list of pending entries, and stands for the run */
+export const runsKey = (stream: string, group: string): string => `runs:${stream}:${group}`;
+
 /** hash: symbol → last published seq, written in the transaction that publishes; a restarted receiver finds its gap by it */
 export const feedSeqKey = (marketId: string): string => `feed:seq:${marketId}`;
 

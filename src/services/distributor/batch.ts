@@ -2,6 +2,7 @@
 // the plan of the trades.
 import type { StreamEntry } from '../../bus/consumer.ts';
 import type { DeadLetter } from '../../bus/dlq.ts';
+import type { Run } from '../../bus/runs.ts';
 import type { FeedStatus, Ohlc, StreamMessage, Ticker, Trade } from '../../contracts/index.ts';
 import { planTrades, type TradePlan } from '../../store/trade_plan.ts';
 import { TradeTable } from '../../store/trade_table.ts';
@@ -36,9 +37,11 @@ export class Batch {
   readonly ohlc: Item<Ohlc>[] = [];
   readonly tickers: Item<Ticker>[] = [];
   readonly gaps: Item<FeedStatus>[] = [];
+  /** Dead letters of entries that are no message, and those entries. */
   readonly letters: DeadLetter[] = [];
+  readonly refused: StreamEntry[] = [];
   /** Entries with nothing to store: feed news, tickers between two samples. */
-  readonly ackOnly: string[] = [];
+  readonly ackOnly: StreamEntry[] = [];
   /** What waits for the number of its instrument. */
   readonly unresolved: { message: StreamMessage; resolve: (instrumentId: number) => void }[] = [];
   /** Receive time of the oldest message, µs. */
@@ -76,7 +79,13 @@ export class Batch {
     }
     const decoded = decode(entry.payload);
     if (decoded.ok) this.#file(entry, decoded.message, context);
-    else this.letters.push(letterOf(entry, decoded, context.nowMicros()));
+    else this.refuse(entry, decoded, context);
+  }
+
+  /** Makes an entry a dead letter. */
+  refuse(entry: StreamEntry, why: Refusal, { nowMicros }: BatchContext): void {
+    this.letters.push(letterOf(entry, why, nowMicros()));
+    this.refused.push(entry);
   }
 
   #file(entry: StreamEntry, message: StreamMessage, { instruments, sampler }: BatchContext): void {
@@ -91,7 +100,7 @@ export class Batch {
     }
     const skipped = message.type === 'ticker' ? !sampler.wants(instrumentId, message) : message.type === 'feed_status' && message.status !== 'gap';
     if (skipped) {
-      this.ackOnly.push(entry.id);
+      this.ackOnly.push(entry);
       return;
     }
     const item = { entry, message, instrumentId };
@@ -106,15 +115,17 @@ export class Batch {
     return [...this.tradeEntries, ...[...this.ohlc, ...this.tickers, ...this.gaps].map((item) => item.entry)];
   }
 
-  /** Ids of everything in the batch. */
-  ids(): string[] {
-    const ids = this.tradeEntries.map((entry) => entry.id);
-    for (const { entry } of this.ohlc) ids.push(entry.id);
-    for (const { entry } of this.tickers) ids.push(entry.id);
-    for (const { entry } of this.gaps) ids.push(entry.id);
-    for (const id of this.ackOnly) ids.push(id);
-    for (const { sourceId } of this.letters) ids.push(sourceId);
-    return ids;
+  /** How the batch is acknowledged: entries that are pending by themselves, and runs that are wholly in it. */
+  pending(): { ids: string[]; runs: Set<Run> } {
+    const ids: string[] = [];
+    const runs = new Set<Run>();
+    for (const group of [this.entries(), this.ackOnly, this.refused]) {
+      for (const entry of group) {
+        if (entry.run === null) ids.push(entry.id);
+        else runs.add(entry.run);
+      }
+    }
+    return { ids, runs };
   }
 
   #waitFor(message: StreamMessage, resolve: (instrumentId: number) => void): void {

@@ -1,5 +1,6 @@
 // The distributor process as a whole, in this process, against a PostgreSQL and a Redis of its own.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
@@ -205,6 +206,60 @@ describe('exactly once', () => {
     await drained();
     expect(await seqs()).toEqual(Array.from({ length: 1000 }, (_t, i) => i));
     expect(await letters()).toEqual([]);
+  });
+});
+
+describe('far behind', () => {
+  const SYMBOLS = 20;
+  const many = (from: number, to: number): Record<string, unknown>[] =>
+    Array.from({ length: to - from }, (_t, i) => trade(from + i, { symbol: `BULK-${(from + i) % SYMBOLS}`, seq: Math.floor((from + i) / SYMBOLS) }));
+  const fill = async (payloads: (string | object)[]): Promise<string[]> => {
+    const batch = redis.pipeline();
+    for (const payload of payloads) batch.xadd(STREAM, '*', 'payload', typeof payload === 'string' ? payload : JSON.stringify(payload));
+    return ((await batch.exec()) ?? []).map(([, id]) => id as string);
+  };
+  const stored = async (): Promise<{ n: number; d: number }> =>
+    (await client.query<{ n: number; d: number }>(
+      'SELECT count(*)::int AS n, count(DISTINCT (instrument_id, seq))::int AS d FROM public_trades')).rows[0]!;
+
+  it('finds the poison inside a run, and acknowledges its neighbours with it', async () => {
+    const payloads: (string | object)[] = many(0, 6000);
+    for (const at of [1500, 1501, 3999, 5000]) payloads.splice(at, 0, `{"v":1,"poison":${at}`);
+    payloads.splice(4500, 0, trade(0, { symbol: 'BULK-0', seq: 0, price: '1.5' }));
+    const ids = await fill(payloads);
+    await distribute('1', { BATCH_MAX_ROWS: '2000' });
+    await drained();
+    expect(await stored()).toEqual({ n: 6000, d: 6000 });
+    const found = (await letters()).map((letter) => `${letter['error_class']} ${letter['source_id']}`);
+    const expected = [1500, 1501, 3999, 5001].map((at) => `not_json ${ids[at]}`);
+    expect(found.sort()).toEqual([...expected, `conflict ${ids[4500]}`].sort());
+    expect(await redis.exists(`runs:${STREAM}:distributor`)).toBe(0);
+  });
+
+  it('stores everything once when it is killed again and again in the middle', async () => {
+    await fill([...many(0, 30_000), 'poison']);
+    const env = {
+      ...process.env, DATABASE_URL: database.url, REDIS_URL: server.url, INSTANCE_ID: '1', METRICS_PORT: '0', CLAIM_IDLE_MS: '2000',
+      MARKETS: 'deribit', BATCH_MAX_ROWS: '3000', LOG_LEVEL: 'warn',
+    };
+    const start = join(import.meta.dirname, '../../scripts/start.ts');
+    for (let kills = 0; kills < 3; kills++) {
+      const before = (await stored()).n;
+      const child = spawn(process.execPath, [start, 'distributor'], { env, stdio: 'ignore' });
+      await vi.waitFor(async () => expect((await stored()).n).toBeGreaterThan(before), patience);
+      const dead = once(child, 'exit');
+      child.kill('SIGKILL');
+      await dead;
+    }
+    expect((await stored()).n).toBeLessThan(30_000);
+    // One with another name has to take over what the killed one had.
+    await distribute('2', { CLAIM_IDLE_MS: '1000' });
+    await drained();
+    expect(await stored()).toEqual({ n: 30_000, d: 30_000 });
+    expect(await letters()).toHaveLength(1);
+    const { rows } = await client.query<{ n: string }>(
+      'SELECT sum(upper(r) - lower(r))::text AS n FROM trade_coverage, unnest(seqs) AS r');
+    expect(rows).toEqual([{ n: '30000' }]);
   });
 });
 

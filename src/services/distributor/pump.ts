@@ -14,7 +14,7 @@ import type { Clock } from '../../core/clock.ts';
 import { toError } from '../../core/errors.ts';
 import type { Health } from '../../runtime/health.ts';
 import type { Logger } from '../../runtime/log.ts';
-import { Batch, batchOf, letterOf, type BatchContext, type Prepared } from './batch.ts';
+import { Batch, batchOf, type BatchContext, type Prepared } from './batch.ts';
 import type { DistributorMetrics } from './metrics.ts';
 import { Wake } from './wake.ts';
 import type { BatchWriter } from './writer.ts';
@@ -115,7 +115,7 @@ export class Pump implements EntrySink {
   };
 
   held(): ReadonlySet<string> {
-    return new Set([...[...this.#inHand].flatMap((batch) => batch.ids()), ...this.#suspects.map((entry) => entry.id)]);
+    return new Set([...[...this.#inHand].flatMap((batch) => batch.pending().ids), ...this.#suspects.map((entry) => entry.id)]);
   }
 
   trouble(reason: Error | null): void {
@@ -144,7 +144,10 @@ export class Pump implements EntrySink {
         await this.#makeReady(this.#takeBuilding(), null);
       } else if (this.#suspects.length > 0 && !this.#closing) {
         await this.#tryAlone();
-      } else return this.#wake.notify();
+      } else {
+        this.#wake.notify();
+        return;
+      }
     }
   }
 
@@ -180,7 +183,7 @@ export class Pump implements EntrySink {
 
   /** One entry with nothing else on its way, its delivery counter marked first. */
   async #tryAlone(): Promise<void> {
-    const { consumer, context, clock } = this.#options;
+    const { consumer, context } = this.#options;
     const entry = this.#suspects[0];
     if (entry === undefined) return;
     await this.#wake.until(() => this.#writer === 'idle' && this.#ready === null);
@@ -189,7 +192,7 @@ export class Pump implements EntrySink {
     if (!givenUp) await this.#persist(() => consumer.markDeliveries(entry.id, Math.max(ALONE, entry.deliveries)));
     const batch = givenUp ? new Batch() : batchOf([entry], context);
     const error = 'every process that tried this entry alone died';
-    if (givenUp) batch.letters.push(letterOf(entry, { error, errorClass: 'poison' }, clock.nowMicros()));
+    if (givenUp) batch.refuse(entry, { error, errorClass: 'poison' }, context);
     this.#inHand.add(batch);
     await this.#makeReady(batch, entry);
     await this.#wake.until(() => !this.#inHand.has(batch));
@@ -207,7 +210,8 @@ export class Pump implements EntrySink {
       if (job === null) return this.#settling;
       this.#writer = 'storing';
       this.#ready = null;
-      this.#wake.notify();
+      // Once the batch has left: planning the next one takes milliseconds, for which the server would be idle.
+      setImmediate(() => this.#wake.notify());
       let letters: DeadLetter[];
       try {
         letters = await writer.store(job.prepared, this.#abandon.signal);
@@ -231,13 +235,17 @@ export class Pump implements EntrySink {
   /** After the commit: dead letters first (their script acknowledges), then the rest. */
   async #settle(batch: Batch, letters: readonly DeadLetter[]): Promise<void> {
     const { redis, source, consumer } = this.#options;
+    const dead = new Set(letters.map((letter) => letter.sourceId));
     if (letters.length > 0) {
+      // From here on each entry counts for itself: what is dead must not be acknowledged with its neighbours.
+      await this.#persist(() => Promise.all([...batch.pending().runs].map((run) => consumer.split(run))));
       const written = await this.#persist(() => writeDeadLetters(redis, source, letters));
       for (const letter of written ?? []) this.#report(letter);
     }
-    const dead = new Set(letters.map((letter) => letter.sourceId));
-    const ids = dead.size === 0 ? batch.ids() : batch.ids().filter((id) => !dead.has(id));
-    if (ids.length > 0) await this.#persist(() => consumer.ack(ids));
+    const { ids, runs } = batch.pending();
+    const alive = dead.size === 0 ? ids : ids.filter((id) => !dead.has(id));
+    if (alive.length > 0) await this.#persist(() => consumer.ack(alive));
+    await this.#persist(() => consumer.runsDone(runs));
     this.#inHand.delete(batch);
     batch.release();
     this.#wake.notify();

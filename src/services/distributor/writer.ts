@@ -85,22 +85,18 @@ export class BatchWriter {
   async #attempt(prepared: Prepared, careful: boolean, signal: AbortSignal): Promise<WriteOutcome | Failed> {
     const { pool, metrics, partitionDays } = this.#options;
     let unknown = 0;
-    let failed: Failed | null = null;
-    const outcome = await this.#persist(async () => {
+    return this.#persist(async (): Promise<WriteOutcome | Failed> => {
       try {
         return await writeBatch(pool, prepared, { partitionDays: partitionDays(), careful });
       } catch (thrown) {
         const error = toError(thrown);
-        if (sqlState(error) === STATEMENT_TIMEOUT) failed = { error, errorClass: 'timeout' };
-        else if (!partitionsMoved(error) && classify(error) === 'data') failed = { error, errorClass: 'data' };
-        else if (classify(error) === 'unknown' && ++unknown >= UNKNOWN_ATTEMPTS) failed = await this.#blame(error);
-        if (failed !== null) return null;
+        if (sqlState(error) === STATEMENT_TIMEOUT) return { error, errorClass: 'timeout' };
+        if (!partitionsMoved(error) && classify(error) === 'data') return { error, errorClass: 'data' };
+        if (classify(error) === 'unknown' && ++unknown >= UNKNOWN_ATTEMPTS) return await this.#blame(error);
         metrics.retries.inc({ error_class: classify(error) });
         throw error;
       }
     }, signal);
-    if (outcome !== null) return outcome;
-    return failed ?? { error: new Error('no outcome'), errorClass: 'unknown' };
   }
 
   /** An error nobody knows: with a database that does not answer it is the infrastructure after all. */
