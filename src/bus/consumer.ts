@@ -1,5 +1,6 @@
 // One consumer of a stream's group: its own pending entries first, then new ones, then what dead consumers left behind.
-// While there is much to read it takes whole pages (runs.ts), else it waits for single entries with XREADGROUP. Delivery is at least once; whoever uses it must bear repetition. Errors of Redis are waited out here, for ever.
+// While there is much to read it takes whole pages (runs.ts), else it waits for single entries with XREADGROUP.
+// Delivery is at least once; whoever uses it must bear repetition. Errors of Redis are waited out here, for ever.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { Backoff } from '../core/backoff.ts';

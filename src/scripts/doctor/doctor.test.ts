@@ -93,7 +93,10 @@ describe('doctor', () => {
       DATABASE_URL: 'postgres://me:hunter22@127.0.0.1:1/x', REDIS_URL: 'redis://:hunter22@127.0.0.1:1', SIM_URL: 'http://127.0.0.1:1',
     });
     expect(code).toBe(1);
-    for (const row of [/FAIL {2}redis/, /FAIL {2}postgres/, /FAIL {2}clock deribit/, /start PostgreSQL or correct DATABASE_URL \(127\.0\.0\.1:1\)/]) expect(out).toMatch(row);
+    const rows = [
+      /FAIL {2}redis/, /FAIL {2}postgres/, /FAIL {2}clock deribit/, /start PostgreSQL or correct DATABASE_URL \(127\.0\.0\.1:1\)/,
+    ];
+    for (const row of rows) expect(out).toMatch(row);
     expect(out).not.toContain('hunter22');
   });
 

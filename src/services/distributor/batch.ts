@@ -44,7 +44,7 @@ export class Batch {
   readonly ackOnly: StreamEntry[] = [];
   /** What waits for the number of its instrument. */
   readonly unresolved: { message: StreamMessage; resolve: (instrumentId: number) => void }[] = [];
-  /** Receive time of the oldest message, µs. */
+  /** Receive time of the oldest trade, µs: the receiver holds tickers and forming candles back on purpose. */
   oldest = Infinity;
 
   constructor() {
@@ -89,9 +89,9 @@ export class Batch {
   }
 
   #file(entry: StreamEntry, message: StreamMessage, { instruments, sampler }: BatchContext): void {
-    if (message.received_ts < this.oldest) this.oldest = message.received_ts;
     const instrumentId = message.symbol === null ? 0 : instruments.get(message.market_id, message.symbol);
     if (message.type === 'trade') {
+      if (message.received_ts < this.oldest) this.oldest = message.received_ts;
       this.tradeEntries.push(entry);
       this.trades.add(instrumentId, message);
       const row = this.trades.length - 1;

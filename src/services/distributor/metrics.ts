@@ -17,7 +17,7 @@ export function distributorMetrics(metrics: Metrics) {
     lost: metrics.counter('distributor_lost_entries_total', 'Pending entries whose content was deleted from the stream'),
     batchRows: metrics.histogram('distributor_batch_entries', 'Entries per batch', [1, 10, 100, 500, 1000, 2000, 5000, 10_000, 50_000]),
     batchSeconds: metrics.histogram('distributor_batch_seconds', 'Time from a batch in hand to its commit', SECONDS),
-    oldestSeconds: metrics.histogram('distributor_oldest_seconds', 'Age (since received_ts) of the oldest message of a batch at its commit', SECONDS),
+    oldestSeconds: metrics.histogram('distributor_oldest_seconds', 'Age (since received_ts) of the oldest trade of a batch at its commit', SECONDS),
     lagEntries: metrics.gauge('distributor_lag_entries', 'Entries not yet delivered to the group'),
     pendingEntries: metrics.gauge('distributor_pending_entries', 'Entries delivered and not acknowledged, all consumers'),
     lagSeconds: metrics.gauge('distributor_lag_seconds', 'Newest entry against last delivered entry, by their ids'),

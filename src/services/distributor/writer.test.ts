@@ -61,7 +61,8 @@ function writerOn(target: Pool): { store: (payloads: string[], signal?: AbortSig
   };
 }
 
-const stored = async (): Promise<number[]> => (await pool.query<{ seq: string }>('SELECT seq FROM public_trades ORDER BY seq')).rows.map((row) => Number(row.seq));
+const stored = async (): Promise<number[]> =>
+  (await pool.query<{ seq: string }>('SELECT seq FROM public_trades ORDER BY seq')).rows.map((row) => Number(row.seq));
 
 /** A pool whose clients fail as told, the rest being real. */
 function failing(onQuery: (text: string) => Error | null): Pool {
