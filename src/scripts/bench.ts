@@ -1,4 +1,5 @@
-// `npm run bench -- [normalise|publish|persist|e2e …] [--frames PATH] [--rate N] [--seconds N] [--rows N] [--rounds N] [--json FILE]`
+// `npm run bench -- [normalise|publish|persist|e2e|soak …] [--frames PATH] [--rate N] [--seconds N] [--minutes N] [--rows N]
+// [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
 // Every figure stands beside a floor that was measured in the same run; quote the ratios.
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -10,15 +11,18 @@ import { rate, table } from './bench/measure.ts';
 import { benchNormalise, normaliseTable } from './bench/normalise.ts';
 import { benchPersist } from './bench/persist.ts';
 import { benchPublish } from './bench/publish.ts';
+import { benchSoak } from './bench/soak.ts';
 
-const PARTS = ['normalise', 'publish', 'persist', 'e2e'] as const;
+const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'soak'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
   parts: readonly Part[];
   frames: string | undefined;
-  rate: number;
+  /** Asked for, else each part's own. */
+  rate: number | undefined;
   seconds: number;
+  minutes: number;
   rows: number;
   rounds: number;
   json: string | undefined;
@@ -37,8 +41,9 @@ function readOptions(argv: string[]): Options {
     options: {
       frames: { type: 'string' },
       json: { type: 'string' },
-      rate: { type: 'string', default: '25000' },
+      rate: { type: 'string' },
       seconds: { type: 'string', default: '20' },
+      minutes: { type: 'string', default: '30' },
       rows: { type: 'string', default: '400000' },
       rounds: { type: 'string', default: '5' },
     },
@@ -46,18 +51,19 @@ function readOptions(argv: string[]): Options {
   const unknown = positionals.find((p) => !PARTS.includes(p as Part));
   if (unknown !== undefined)
     throw new UsageError(`unknown part ${JSON.stringify(unknown)}; parts: ${PARTS.join(', ')}`);
-  const whole = (name: 'rate' | 'seconds' | 'rows' | 'rounds'): number => {
+  const whole = (name: 'rate' | 'seconds' | 'minutes' | 'rows' | 'rounds'): number => {
     const value = Number(values[name]);
     if (!Number.isInteger(value) || value < 1)
       throw new UsageError(`--${name}: ${JSON.stringify(values[name])} is not a whole number above 0`);
     return value;
   };
   return {
-    parts: positionals.length === 0 ? PARTS : (positionals as Part[]),
+    parts: positionals.length === 0 ? PARTS.filter((part) => part !== 'soak') : (positionals as Part[]),
     frames: values.frames,
     json: values.json,
-    rate: whole('rate'),
+    rate: values.rate === undefined ? undefined : whole('rate'),
     seconds: whole('seconds'),
+    minutes: whole('minutes'),
     rows: whole('rows'),
     rounds: whole('rounds'),
   };
@@ -107,7 +113,7 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
         },
       ];
     },
-    async e2e({ rate: asked, seconds }) {
+    async e2e({ rate: asked = 25_000, seconds }) {
       const s = await benchSustained(asked, seconds);
       const l = await benchLatency(seconds);
       return [
@@ -133,6 +139,24 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
             p50: ms(l[name].p50),
             p99: ms(l[name].p99),
             'p99.9': ms(l[name].p999),
+          })),
+        },
+      ];
+    },
+    async soak({ rate: asked = 5_000, minutes }) {
+      const r = await benchSoak(asked, minutes);
+      const mb = (value: number): string => value.toFixed(0);
+      return [
+        {
+          result: r,
+          rows: r.memory.map((m) => ({
+            process: m.process,
+            'trades/s': rate(r.tradesPerSecond),
+            minutes: r.minutes,
+            'median MB': mb(m.medianMb),
+            'least MB': mb(m.leastMb),
+            'most MB': mb(m.mostMb),
+            'drift (± 10 %)': percent(m.drift),
           })),
         },
       ];

@@ -24,7 +24,7 @@ export interface LatencyResult {
   socketToCommittedMs: { p50: number; p99: number; p999: number };
 }
 
-interface Fleet {
+export interface Fleet {
   stage: Stage;
   simulator: Service;
   receiver: Service;
@@ -34,7 +34,7 @@ interface Fleet {
   simulatorUrl: string;
 }
 
-async function openFleet(rate: number): Promise<Fleet> {
+export async function openFleet(rate: number): Promise<Fleet> {
   const stage = await openStage();
   const port = await freePort();
   const simulatorUrl = `http://127.0.0.1:${port}`;
@@ -48,14 +48,14 @@ async function openFleet(rate: number): Promise<Fleet> {
   return { stage, simulator, receiver, distributor, redis: new Redis(stage.redisUrl), client, simulatorUrl };
 }
 
-async function closeFleet(fleet: Fleet): Promise<void> {
+export async function closeFleet(fleet: Fleet): Promise<void> {
   fleet.redis.disconnect();
   await fleet.client.end();
   await fleet.stage.close();
 }
 
 const trades = (of: Awaited<ReturnType<typeof metricsOf>>): number => of.sum('receiver_messages_total', 'type="trade"');
-const rows = (of: Awaited<ReturnType<typeof metricsOf>>): number => of.sum('distributor_rows_total', 'table="public_trades"');
+export const rows = (of: Awaited<ReturnType<typeof metricsOf>>): number => of.sum('distributor_rows_total', 'table="public_trades"');
 
 async function groupLag(redis: Redis): Promise<number> {
   const groups = (await redis.xinfo('GROUPS', streamMarketDataKey)) as unknown[][];

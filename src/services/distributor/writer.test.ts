@@ -107,7 +107,8 @@ describe('bad data', () => {
   it('is not what rows are that were stored without being covered', async () => {
     await writerOn(pool).store([trade(1), trade(2)]);
     await pool.query('TRUNCATE trade_coverage');
-    expect(await writerOn(pool).store([trade(1), trade(2, { price: '9' }), trade(3)])).toEqual([expect.stringMatching(/^1-1 conflict price: stored 1.5, got 9/)]);
+    const letters = await writerOn(pool).store([trade(1), trade(2, { price: '9' }), trade(3)]);
+    expect(letters).toEqual([expect.stringMatching(/^1-1 conflict price: stored 1.5, got 9/)]);
     expect((await pool.query('SELECT seqs::text FROM trade_coverage')).rows).toEqual([{ seqs: '{[1,4)}' }]);
   });
 });
