@@ -57,8 +57,12 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 const MARKET_SUFFIXES = ['_SYMBOLS', '_WS_URL', '_REST_URL'] as const;
 
-/** Reads the environment (and `*_FILE` files). Throws UsageError with one line on anything that is not right. */
-export function loadConfig(known: Readonly<Record<string, KnownMarket>>, env: Env = process.env): Config {
+/**
+ * Reads the environment (and `*_FILE` files); `options` from the command line stand above it. Throws UsageError with one line on
+ * anything that is not right.
+ */
+export function loadConfig(known: Readonly<Record<string, KnownMarket>>, environment: Env = process.env, options: Env = {}): Config {
+  const env = { ...environment, ...options };
   refuseUnknownNames(known, env);
   const read = reader(env);
   const mode = oneOf('EXCHANGE_MODE', read('EXCHANGE_MODE'), ['live', 'sim'] as const);

@@ -1,6 +1,7 @@
 // Recorded sessions: one JSON a line, `t` (epoch seconds), `kind` connect|send|recv|http, `url?`, `data` (exact text).
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { UsageError, toError } from '../core/errors.ts';
 
 export interface Recording {
   readonly file: string;
@@ -11,9 +12,24 @@ export interface Recording {
   readonly frames: readonly { atMs: number; text: string }[];
 }
 
-/** All *.jsonl of a folder, by name. Throws when the folder cannot be read or a line is no JSON. */
+/** All *.jsonl of a folder, by name. Throws UsageError, naming folder, file or line, when one cannot be read. */
 export function readRecordings(folder: string): Recording[] {
-  return readdirSync(folder).filter((name) => name.endsWith('.jsonl')).sort().map((name) => readRecording(join(folder, name)));
+  let names: string[];
+  try {
+    names = readdirSync(folder).filter((name) => name.endsWith('.jsonl')).sort();
+  } catch (error) {
+    throw new UsageError(`SIM_REPLAY: cannot read the folder ${folder}: ${toError(error).message}`);
+  }
+  if (names.length === 0) throw new UsageError(`SIM_REPLAY: ${folder} holds no recording (*.jsonl)`);
+  return names.map((name) => readRecording(join(folder, name)));
+}
+
+function parseLine(line: string, where: string): { t: number; kind: string; url?: string; data?: string } {
+  try {
+    return JSON.parse(line) as { t: number; kind: string; url?: string; data?: string };
+  } catch (error) {
+    throw new UsageError(`SIM_REPLAY: ${where} is no JSON: ${toError(error).message}`);
+  }
 }
 
 function readRecording(file: string): Recording {
@@ -21,9 +37,9 @@ function readRecording(file: string): Recording {
   let start: number | null = null;
   const answers: { url: string; data: string }[] = [];
   const frames: { atMs: number; text: string }[] = [];
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
+  for (const [n, line] of readFileSync(file, 'utf8').split('\n').entries()) {
     if (line.trim() === '') continue;
-    const entry = JSON.parse(line) as { t: number; kind: string; url?: string; data?: string };
+    const entry = parseLine(line, `${file}, line ${n + 1},`);
     start ??= entry.t;
     if (entry.kind === 'connect') url = entry.url ?? '';
     if (entry.kind === 'http') answers.push({ url: entry.url ?? '', data: entry.data ?? '' });
