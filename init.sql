@@ -236,12 +236,24 @@ END $$;
 
 COMMENT ON FUNCTION stop_stored_already IS 'Raises TK001: the batch has to be compared with what is stored';
 
+-- 0007_backfill_jobs
+CREATE TABLE backfill_jobs (
+  job_id     text PRIMARY KEY,
+  next_ts    timestamptz NOT NULL,
+  rows       int8 NOT NULL,
+  pages      int8 NOT NULL,
+  done_at    timestamptz,
+  updated_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE backfill_jobs IS 'Candle jobs: next_ts is the first open time not fetched yet';
+
 INSERT INTO pgmigrations (name, run_on) VALUES
   ('0001_instruments', now()),
   ('0002_day_partitions', now()),
   ('0003_public_trades', now()),
   ('0004_candles_tickers', now()),
   ('0005_gaps_and_audit', now()),
-  ('0006_stored_already', now());
+  ('0006_stored_already', now()),
+  ('0007_backfill_jobs', now());
 
 COMMIT;

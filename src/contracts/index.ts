@@ -2,7 +2,7 @@
 // plus compiled validators (z.compile: 6-10x plain zod, as fast as hand-written checks).
 import { z } from 'zod';
 import {
-  feedStatusSchema, ohlcSchema, subscriptionCommandSchema, systemEventSchema, tickerSchema, tradeSchema,
+  feedStatusSchema, ohlcJobSchema, ohlcSchema, subscriptionCommandSchema, systemEventSchema, tickerSchema, tradeJobSchema, tradeSchema,
   type FeedStatus, type Ohlc, type Ticker, type Trade,
 } from './generated/messages.gen.ts';
 
@@ -39,6 +39,12 @@ export function parseStreamMessage(value: unknown): Parsed<StreamMessage> {
 /** Checks a decoded `control:<market_id>:subscriptions` message. Never throws. */
 export const parseSubscriptionCommand = (value: unknown): Parsed<z.infer<typeof subscriptionCommandSchema>> =>
   parseWith(commandSchema, value);
+
+/** Checks a decoded job of `queue:trade_work`. Never throws. */
+export const parseTradeJob = (value: unknown): Parsed<z.infer<typeof tradeJobSchema>> => parseWith(tradeJobSchema, value);
+
+/** Checks a decoded job of `queue:ohlc_work`. Never throws. */
+export const parseOhlcJob = (value: unknown): Parsed<z.infer<typeof ohlcJobSchema>> => parseWith(ohlcJobSchema, value);
 
 /** Checks a decoded system event. Never throws. */
 export const parseSystemEvent = (value: unknown): Parsed<z.infer<typeof systemEventSchema>> => parseWith(eventSchema, value);

@@ -6,10 +6,12 @@
 //   feed.ts         subscribe/unsubscribe frames, acknowledgements, heartbeats (FeedProtocol)
 //   normalise.ts    frame in, messages out; pure, no I/O, no clock (Normaliser)
 //   rest.ts         candles, trades, time (MarketRest)
+//   limits.ts       what a REST request costs (RestLimit)
 //
 // The exchange's own words (instrument_name, trade_seq, aggTrade …) stay inside its folder; everything outside
 // speaks the contracts. Normalisers never throw: what they do not know is counted, what is broken is reported.
 import type { Channel, Ohlc, Resolution, Trade } from '../contracts/index.ts';
+import type { RestLimit } from '../net/rate_budget.ts';
 
 /** One canonical subscription: member `channel:symbol` of the wanted set. */
 export interface Subscription {
@@ -163,6 +165,8 @@ export interface Market {
   /** Candles carry no closed flag: a candle closes when a newer one of its series arrives. */
   readonly closesCandles: boolean;
   readonly candleResolutions: readonly Resolution[];
+  /** What REST requests may cost. */
+  readonly restLimit: RestLimit;
   normaliser(): Normaliser;
   rest(baseUrl: string, get: HttpGet): MarketRest;
 }

@@ -27,6 +27,7 @@ export interface Config {
   readonly claimIdleMs: number;
   readonly batchMaxRows: number;
   readonly bufferMessages: number;
+  readonly backfillWorkers: number;
   readonly unlockPolicy: 'manual' | 'auto';
   readonly instanceId: string | null;
   readonly logLevel: string;
@@ -85,6 +86,7 @@ export function loadConfig(known: Readonly<Record<string, KnownMarket>>, environ
     claimIdleMs: whole('CLAIM_IDLE_MS', read('CLAIM_IDLE_MS'), 100, 3_600_000),
     batchMaxRows: whole('BATCH_MAX_ROWS', read('BATCH_MAX_ROWS'), 1, 50_000),
     bufferMessages: whole('RECEIVER_BUFFER_MESSAGES', read('RECEIVER_BUFFER_MESSAGES'), 100, 10_000_000),
+    backfillWorkers: whole('BACKFILL_WORKERS', read('BACKFILL_WORKERS'), 1, 64),
     unlockPolicy: oneOf('UNLOCK_POLICY', unlock, ['manual', 'auto'] as const),
     instanceId: instanceId(read('INSTANCE_ID')),
     logLevel: oneOf('LOG_LEVEL', read('LOG_LEVEL'), ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),

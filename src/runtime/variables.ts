@@ -24,6 +24,7 @@ export const VARIABLES = {
       'empty: manual where EXECUTOR_MODE is test or live',
   },
   EXECUTOR_MODE: { default: 'observe', help: 'observe, paper, test or live' },
+  BACKFILL_WORKERS: { default: '2', help: 'Jobs that one backfill process works on at once, per queue' },
   INSTANCE_ID: { default: '', help: 'Name of this instance; empty: a free slot is leased' },
   LOG_LEVEL: { default: 'info', help: 'trace, debug, info, warn, error, fatal or silent' },
   METRICS_PORT: { default: '0', help: 'Port of /metrics, /healthz and /readyz; 0 picks a free one' },

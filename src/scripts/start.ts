@@ -9,7 +9,9 @@ import { runService, type Start } from '../runtime/service.ts';
 const SERVICES: Record<string, () => Promise<{ start: Start }>> = {
   receiver: () => import('../services/receiver/main.ts'),
   distributor: () => import('../services/distributor/main.ts'),
+  backfill: () => import('../services/backfill/main.ts'),
   janitor: () => import('../services/janitor/main.ts'),
+  governor: () => import('../services/janitor/govern.ts'),
   simulator: () => import('../simulator/main.ts'),
 };
 

@@ -78,8 +78,8 @@ function multirange(ranges: readonly SeqRange[]): string {
   return `{${ranges.map(([from, to]) => `[${from},${to}]`).join(',')}}`;
 }
 
-/** The server's canonical form has exclusive upper ends: `{[1,5),[7,8)}`. */
-function parseMultirange(text: string): SeqRange[] {
+/** Ranges of an int8multirange as the server writes it: its canonical form has exclusive upper ends: `{[1,5),[7,8)}`. */
+export function parseMultirange(text: string): SeqRange[] {
   return [...text.matchAll(/\[(\d+),(\d+)\)/g)].map(([, from, to]): SeqRange => [Number(from), Number(to) - 1]);
 }
 

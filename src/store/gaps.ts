@@ -1,6 +1,8 @@
 // data_gaps: what is known to be missing.
 import type { FeedStatus } from '../contracts/index.ts';
 import type { Client } from './connect.ts';
+import { parseMultirange } from './coverage.ts';
+import type { SeqRange } from './trade_plan.ts';
 import { columnArrays, unnestInsert, type Cell, type ColumnTypes } from './unnest.ts';
 
 export interface GapRow {
@@ -46,5 +48,93 @@ function cell({ instrumentId, message }: GapRow, column: string): Cell {
 export async function insertGaps(client: Client, rows: readonly GapRow[]): Promise<number> {
   if (rows.length === 0) return 0;
   const { rowCount } = await client.query({ ...INSERT, values: columnArrays(TYPES, rows, cell) });
+  return rowCount ?? 0;
+}
+
+/** A gap that can be healed by sequence numbers. */
+export interface SeqGap {
+  readonly gapId: string;
+  readonly marketId: string;
+  readonly symbol: string;
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  readonly reason: string;
+}
+
+/** Gaps to be healed, oldest first; those that were open are `healing` from now on. Any number of callers do no harm. */
+export async function claimGaps(client: Pick<Client, 'query'>, limit: number): Promise<SeqGap[]> {
+  const { rows } = await client.query<{ gap_id: string; market_id: string; symbol: string; from_seq: string; to_seq: string; reason: string }>(
+    `WITH picked AS (
+       SELECT gap_id FROM data_gaps WHERE status IN ('open', 'healing') AND from_seq IS NOT NULL ORDER BY detected_at, gap_id LIMIT $1
+     ), opened AS (
+       UPDATE data_gaps SET status = 'healing' WHERE gap_id IN (SELECT gap_id FROM picked) AND status = 'open'
+     )
+     SELECT g.gap_id, i.market_id, i.symbol, g.from_seq, g.to_seq, g.reason
+     FROM data_gaps g JOIN picked USING (gap_id) JOIN instruments i USING (instrument_id) ORDER BY g.detected_at, g.gap_id`, [limit]);
+  return rows.map((row) => ({
+    gapId: row.gap_id, marketId: row.market_id, symbol: row.symbol, fromSeq: Number(row.from_seq), toSeq: Number(row.to_seq), reason: row.reason,
+  }));
+}
+
+/** Which of from..to (both included) are not stored, over all days. */
+export async function missingRanges(client: Pick<Client, 'query'>, instrumentId: number, from: number, to: number): Promise<SeqRange[]> {
+  const { rows } = await client.query<{ seqs: string }>(
+    `SELECT (int8multirange(int8range($2, $3, '[]')) - coalesce((
+       SELECT range_agg(c.seqs) FROM trade_coverage c WHERE c.instrument_id = $1 AND c.seqs && int8range($2, $3, '[]')), '{}'))::text AS seqs`,
+    [instrumentId, from, to],
+  );
+  return parseMultirange(rows[0]?.seqs ?? '{}');
+}
+
+/**
+ * Ends a gap in the caller's transaction: closed when nothing is missing, else unfillable, with the reason beside its own.
+ * Null when it was ended before.
+ */
+export async function settleGap(
+  client: Pick<Client, 'query'>, gapId: string, missing: readonly SeqRange[], why: string,
+): Promise<'closed' | 'unfillable' | null> {
+  const lost = missing.reduce((sum, [from, to]) => sum + to - from + 1, 0);
+  const status = lost === 0 ? 'closed' : 'unfillable';
+  const { rowCount } = await client.query(
+    `UPDATE data_gaps SET status = $2, closed_at = now(), recovered = expected - $3,
+       reason = CASE WHEN $3 = 0 THEN reason ELSE left(reason || '; ' || $4, 1000) END
+     WHERE gap_id = $1 AND status IN ('open', 'healing')`, [gapId, status, lost, why]);
+  return rowCount === 1 ? status : null;
+}
+
+/** A run of sequence numbers that lies between stored ones and that no gap tells of. */
+export interface Hole {
+  readonly instrumentId: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Holes in what is stored since `days` ago, within a day or across days, that data_gaps does not know; at most `limit`. */
+export async function findHoles(client: Pick<Client, 'query'>, days: number, limit: number): Promise<Hole[]> {
+  const { rows } = await client.query<{ instrument_id: number; from_seq: string; to_seq: string }>(
+    `WITH stored AS (
+       SELECT instrument_id, range_agg(seqs) AS seqs FROM trade_coverage
+       WHERE day >= (now() AT TIME ZONE 'UTC')::date - $1::int GROUP BY instrument_id
+     ), holed AS (
+       SELECT instrument_id, int8multirange(int8range(lower(seqs), upper(seqs))) - seqs AS holes FROM stored WHERE NOT isempty(seqs)
+     ), told AS (
+       SELECT h.instrument_id, range_agg(int8range(g.from_seq, g.to_seq, '[]')) AS seqs
+       FROM holed h JOIN data_gaps g ON g.instrument_id = h.instrument_id AND g.from_seq IS NOT NULL AND h.holes && int8range(g.from_seq, g.to_seq, '[]')
+       WHERE NOT isempty(h.holes) GROUP BY 1
+     )
+     SELECT h.instrument_id, lower(r) AS from_seq, upper(r) - 1 AS to_seq
+     FROM holed h LEFT JOIN told t USING (instrument_id), unnest(h.holes - coalesce(t.seqs, '{}')) AS r
+     ORDER BY 1, 2 LIMIT $2`, [days, limit]);
+  return rows.map((row) => ({ instrumentId: row.instrument_id, from: Number(row.from_seq), to: Number(row.to_seq) }));
+}
+
+/** Stores holes as open gaps; returns how many are new. */
+export async function insertHoles(client: Pick<Client, 'query'>, holes: readonly Hole[], reason: string): Promise<number> {
+  if (holes.length === 0) return 0;
+  const { rowCount } = await client.query(
+    `INSERT INTO data_gaps (instrument_id, from_seq, to_seq, reason, detected_at, expected)
+     SELECT u.i, u.f, u.t, $4, now(), u.t - u.f + 1 FROM unnest($1::int4[], $2::int8[], $3::int8[]) AS u(i, f, t) ORDER BY 1, 2
+     ON CONFLICT ON CONSTRAINT data_gaps_key DO NOTHING`,
+    [holes.map((h) => h.instrumentId), holes.map((h) => h.from), holes.map((h) => h.to), reason]);
   return rowCount ?? 0;
 }

@@ -6,6 +6,30 @@ export const streamMarketDataKey = 'stream:market_data';
 /** stream */
 export const dlqStreamMarketDataKey = 'dlq:stream:market_data';
 
+/** list: LPUSH by whoever wants work done; popped from the right under a lease */
+export const queueTradeWorkKey = 'queue:trade_work';
+
+/** list: as queue:trade_work */
+export const queueOhlcWorkKey = 'queue:ohlc_work';
+
+/** hash: lease → payload of jobs that workers have in hand */
+export const leasedKey = (queue: string): string => `leased:${queue}`;
+
+/** zset: lease → ms since the epoch (Redis clock) when the job returns to the queue */
+export const leasesKey = (queue: string): string => `leases:${queue}`;
+
+/** set: job_ids that are queued or in hand */
+export const jobsKey = (queue: string): string => `jobs:${queue}`;
+
+/** stream: capped at about 10000 entries */
+export const dlqKey = (queue: string): string => `dlq:${queue}`;
+
+/** hash: token bucket of one rate limit of an exchange: level and when it was; TTL 1 h */
+export const budgetKey = (pool: string): string => `budget:${pool}`;
+
+/** string: why nothing may be asked; lives as long as the ban */
+export const banKey = (exchange: string): string => `ban:${exchange}`;
+
 /** stream: capped at about 10000 entries */
 export const streamSystemEventsKey = 'stream:system_events';
 

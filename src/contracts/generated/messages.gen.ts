@@ -117,7 +117,7 @@ export type SubscriptionCommand = z.infer<typeof subscriptionCommandSchema>;
 /** What goes out on channel:system_events and, durably, to stream:system_events. */
 export const systemEventSchema = z.strictObject({
   event_id: z.string().max(128),
-  type: z.enum(["subscription.accepted","subscription.rejected","subscription.removed","subscription.invalid","feed.connected","feed.disconnected","feed.stale","feed.fresh","feed.gap","feed.overflow","feed.malformed","feed.platform","dlq.entry","instrument.unknown","state.changed","service.started","service.stopped"]),
+  type: z.enum(["subscription.accepted","subscription.rejected","subscription.removed","subscription.invalid","feed.connected","feed.disconnected","feed.stale","feed.fresh","feed.gap","feed.overflow","feed.malformed","feed.platform","dlq.entry","instrument.unknown","state.changed","gap.closed","gap.unfillable","job.dead","rate.banned","service.started","service.stopped"]),
   severity: z.enum(["info","warning","error","critical"]),
   market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts).").optional(),
   symbol: z.string().max(96).optional(),
@@ -125,6 +125,42 @@ export const systemEventSchema = z.strictObject({
   data: z.record(z.string(), z.unknown()),
 });
 export type SystemEvent = z.infer<typeof systemEventSchema>;
+
+/** One job of queue:trade_work. Fetches the trades from_seq..to_seq (both included) over REST, and stores what is missing. */
+export const tradeJobSchema = z.strictObject({
+  job_id: z.string().regex(new RegExp("^[\\x21-\\x7e]{1,128}$")).describe("the same id is queued once at a time"),
+  market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts)."),
+  symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept."),
+  from_seq: z.number().int().gte(0).lte(9007199254740991).describe("The exchange's contiguous per-symbol trade counter."),
+  to_seq: z.number().int().gte(0).lte(9007199254740991).describe("The exchange's contiguous per-symbol trade counter."),
+  gap_id: z.string().regex(new RegExp("^[0-9]{1,18}$")).describe("the row of data_gaps that is settled with the last page").optional(),
+  reason: z.string().max(512),
+  attempts: z.number().int().gte(0),
+});
+export type TradeJob = z.infer<typeof tradeJobSchema>;
+
+/** One job of queue:ohlc_work. Fetches the final candles with start ≤ open_ts < end over REST. */
+export const ohlcJobSchema = z.strictObject({
+  job_id: z.string().regex(new RegExp("^[\\x21-\\x7e]{1,128}$")).describe("the same id is queued once at a time"),
+  market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts)."),
+  symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept."),
+  resolution: z.enum(["1s","1m","3m","5m","10m","15m","30m","1h","2h","3h","4h","6h","8h","12h","1d","3d","1w","1M"]),
+  start: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  end: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  reason: z.string().max(512),
+  attempts: z.number().int().gte(0),
+});
+export type OhlcJob = z.infer<typeof ohlcJobSchema>;
+
+/** One job in dlq:queue:ohlc_work or dlq:queue:trade_work. Every value is a string, as Redis keeps it. */
+export const deadJobSchema = z.strictObject({
+  payload: z.string().describe("as taken from the queue"),
+  error: z.string().describe("One line that names the field and the value"),
+  error_class: z.enum(["not_json","schema","range","unknown_market","unknown_symbol","refused","attempts"]),
+  worker: z.string(),
+  failed_at: z.string().describe("microseconds since the epoch"),
+});
+export type DeadJob = z.infer<typeof deadJobSchema>;
 
 /** One dead letter in dlq:stream:market_data. Every value is a string, as Redis keeps it. */
 export const dlqEntrySchema = z.strictObject({

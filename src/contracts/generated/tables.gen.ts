@@ -105,6 +105,15 @@ export interface DataGapsRow {
   recovered: string | null;
 }
 
+export interface BackfillJobsRow {
+  job_id: string;
+  next_ts: Date;
+  rows: string;
+  pages: string;
+  done_at: Date | null;
+  updated_at: Date;
+}
+
 export interface StateLogRow {
   exchange: string;
   ver: string;
@@ -134,6 +143,7 @@ export const TABLES = {
   tickers: {"instrument_id":"int4","ts":"timestamptz","received_at":"timestamptz","best_bid_price":"numeric?","best_bid_amount":"numeric?","best_ask_price":"numeric?","best_ask_amount":"numeric?","last_price":"numeric?","mark_price":"numeric?","index_price":"numeric?","open_interest":"numeric?","funding_rate":"numeric?","volume_24h":"numeric?","underlying_price":"numeric?","bid_iv":"numeric?","ask_iv":"numeric?","mark_iv":"numeric?","delta":"numeric?","gamma":"numeric?","vega":"numeric?","theta":"numeric?","rho":"numeric?"},
   trade_coverage: {"instrument_id":"int4","day":"date","seqs":"int8multirange"},
   data_gaps: {"gap_id":"int8","instrument_id":"int4","from_seq":"int8?","to_seq":"int8?","from_ts":"timestamptz?","to_ts":"timestamptz?","status":"text","reason":"text","detected_at":"timestamptz","closed_at":"timestamptz?","expected":"int8?","recovered":"int8?"},
+  backfill_jobs: {"job_id":"text","next_ts":"timestamptz","rows":"int8","pages":"int8","done_at":"timestamptz?","updated_at":"timestamptz"},
   state_log: {"exchange":"text","ver":"int8","epoch":"int8","from_state":"text?","to_state":"text","at":"timestamptz","by":"text","reason":"text"},
   operator_actions: {"action_id":"int8","at":"timestamptz","actor":"text","action":"text","target":"text","reason":"text?","detail":"jsonb?"},
 } as const;

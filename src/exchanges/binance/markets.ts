@@ -1,6 +1,7 @@
 // The venues of Binance: spot, and USD-margined futures.
 import type { Market } from '../exchange.ts';
 import { SPOT_LIMITS, SPOT_STREAMS, USDM_LIMITS, USDM_STREAMS, createFeed } from './feed.ts';
+import { spotLimit, usdmLimit } from './limits.ts';
 import { createNormaliser } from './normalise.ts';
 import { createRest } from './rest.ts';
 
@@ -13,6 +14,7 @@ export const binanceSpot: Market = {
   feed: createFeed(SPOT_STREAMS, SPOT_LIMITS),
   closesCandles: false,
   candleResolutions: SPOT_STREAMS.resolutions,
+  restLimit: spotLimit,
   normaliser: () => createNormaliser('binance_spot'),
   rest: (baseUrl, get) => createRest('binance_spot', baseUrl, get),
 };
@@ -26,6 +28,7 @@ export const binanceUsdm: Market = {
   feed: createFeed(USDM_STREAMS, USDM_LIMITS),
   closesCandles: false,
   candleResolutions: USDM_STREAMS.resolutions,
+  restLimit: usdmLimit,
   normaliser: () => createNormaliser('binance_usdm'),
   rest: (baseUrl, get) => createRest('binance_usdm', baseUrl, get),
 };

@@ -1,6 +1,7 @@
 // The venues of Deribit: one, for every kind of contract.
 import type { Market } from '../exchange.ts';
 import { feed } from './feed.ts';
+import { limit } from './limits.ts';
 import { RESOLUTIONS } from './mapping.ts';
 import { createNormaliser } from './normalise.ts';
 import { createRest } from './rest.ts';
@@ -16,6 +17,7 @@ export const deribit: Market = {
   feed,
   closesCandles: true,
   candleResolutions: Object.values(RESOLUTIONS),
+  restLimit: limit,
   normaliser: () => createNormaliser(MARKET_ID),
   rest: (baseUrl, get) => createRest(MARKET_ID, baseUrl, get),
 };

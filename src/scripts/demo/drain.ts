@@ -1,5 +1,6 @@
 // The end of a checked run: nothing new comes in, everything under way arrives, and the stream is empty of work.
 import type { Redis } from 'ioredis';
+import type { Pool } from '../../store/connect.ts';
 import { dlqStreamMarketDataKey, feedSeqKey, streamMarketDataKey } from '../../contracts/index.ts';
 import { readLedger } from './ledger.ts';
 import { settle } from './settle.ts';
@@ -40,6 +41,22 @@ export async function waitForDrain(redis: Redis, seconds: number): Promise<Verdi
     return pending === 0 && delivered === head ? null : `pending ${pending}, delivered up to ${delivered} of ${head}`;
   });
   return verdict('drained', complaint === null ? [] : [complaint], complaint ?? `${figures['entries']} entries, all acknowledged`, figures);
+}
+
+/** Every gap is settled: the missing trades were fetched, or the exchange does not have them. */
+export async function waitForHealing(pool: Pool, seconds: number): Promise<Verdict> {
+  let counts: Record<string, number> = {};
+  const complaint = await settle(seconds, async () => {
+    const { rows } = await pool.query<{ status: string; n: number }>('SELECT status, count(*)::int AS n FROM data_gaps GROUP BY 1');
+    counts = Object.fromEntries(rows.map((row) => [row.status, row.n]));
+    const unsettled = (counts['open'] ?? 0) + (counts['healing'] ?? 0);
+    return unsettled === 0 ? null : `${unsettled} gaps are not settled`;
+  });
+  const { rows } = await pool.query<{ line: string }>(
+    `SELECT i.market_id || ' ' || i.symbol || ' ' || coalesce(from_seq || '..' || to_seq, from_ts || '..' || to_ts) || ': ' || g.reason AS line
+     FROM data_gaps g JOIN instruments i USING (instrument_id) WHERE g.status <> 'closed' ORDER BY gap_id LIMIT 5`);
+  const closed = counts['closed'] ?? 0;
+  return verdict('gaps_closed', rows.map((row) => row.line), complaint ?? `${closed} gaps, all closed by fetching what was missing`, { closed, ...counts });
 }
 
 /** The dead letters are exactly the entries that were injected as poison. */

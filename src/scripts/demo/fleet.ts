@@ -34,6 +34,8 @@ export interface Fleet {
   readonly simulatorUrl: string;
   readonly receiver: Supervised;
   readonly distributors: readonly Supervised[];
+  /** What heals: the governor and the backfill. */
+  readonly healers: readonly Supervised[];
   /** What the services were told, but for the servers. */
   readonly config: Config;
   /** All long-running service processes. */
@@ -84,10 +86,13 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
     const receiver = new Supervised({ name: 'receiver', service: 'receiver', logDir, env: serviceEnv });
     const distributors = Array.from({ length: options.distributors }, (_, i) =>
       new Supervised({ name: `distributor-${i + 1}`, service: 'distributor', logDir, env: serviceEnv }));
-    services.push(receiver, ...distributors);
+    const healers = ['governor', 'backfill'].map((service) => new Supervised({ name: service, service, logDir, env: serviceEnv }));
+    services.push(receiver, ...distributors, ...healers);
     await Promise.all(services.map((service) => service.start()));
     const processes = simulator === null ? services : [simulator, ...services];
-    return { options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, processes, config, stop };
+    return {
+      options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, healers, processes, config, stop,
+    };
   } catch (error) {
     await stop();
     throw error;

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Chaos } from './chaos.ts';
 import { Control } from './control.ts';
-import { checkDeadLetters, waitForDrain, waitForReceiver } from './drain.ts';
+import { checkDeadLetters, waitForDrain, waitForHealing, waitForReceiver } from './drain.ts';
 import type { FiguresReader } from './figures.ts';
 import type { Fleet } from './fleet.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -12,6 +12,7 @@ import { checkTrades, verdict, type Verdict } from './verdict.ts';
 
 const SETTLE_S = 30;
 const DRAIN_S = 60;
+const HEAL_S = 60;
 
 export interface Report {
   ok: boolean;
@@ -83,9 +84,10 @@ async function settleSimulated(
   // Quotes go on without trades; only a stopped receiver leaves a stream that can be drained to its end.
   await fleet.receiver.stop();
   const drained = await waitForDrain(redis, DRAIN_S);
+  const healed = await waitForHealing(pool, HEAL_S);
   const trades = await checkTrades(pool, fleet.ledgerFile);
   const published = verdict('published', unpublished === null ? [] : [unpublished], unpublished ?? 'the receiver holds nothing back');
-  return [...trades, published, drained, await checkDeadLetters(redis, chaos.poison), subscriptions];
+  return [...trades, healed, published, drained, await checkDeadLetters(redis, chaos.poison), subscriptions];
 }
 
 /** Nobody keeps a ledger of the real exchanges: what can be checked is that all that came in is stored. */

@@ -1,0 +1,39 @@
+// The fleet's rate budget: one token bucket per limit of an exchange, in Redis, filled by Redis' own clock. Five workers on
+// three machines spend together what the exchange allows one address.
+import type { Redis } from 'ioredis';
+import { banKey, budgetKey } from '../contracts/index.ts';
+import { LANES, type RateBudget, type RestLimit } from '../net/rate_budget.ts';
+import { loadScript, runScript } from './script.ts';
+
+const takeScript = loadScript('budget_take');
+const lowerScript = loadScript('budget_lower');
+const banScript = loadScript('budget_ban');
+
+/** Of the capacity, by lane: what must remain for those before it. A refilled bucket passes it on all the same. */
+const RESERVED = { orders: 0, reconcile: 0.05, gap_repair: 0.1, backfill: 0.25 } as const satisfies Record<(typeof LANES)[number], number>;
+
+export interface FleetBudgetOptions {
+  redis: Redis;
+  exchange: string;
+  limit: RestLimit;
+  /** A ban began. */
+  onBan?: (ms: number, reason: string) => void;
+}
+
+/** The budget of one venue; works when Redis is full. Rejects when Redis does not answer. */
+export function fleetBudget({ redis, exchange, limit, onBan }: FleetBudgetOptions): RateBudget {
+  const [bucket, ban] = [budgetKey(limit.pool), banKey(exchange)];
+  return {
+    async take(cost, lane) {
+      const args = [cost, limit.capacity, limit.refillPerSecond, Math.floor(limit.capacity * RESERVED[lane])];
+      return (await runScript(redis, takeScript, [bucket, ban], args)) as number;
+    },
+    async lower(left) {
+      await runScript(redis, lowerScript, [bucket], [left]);
+    },
+    async ban(ms, reason) {
+      const began = await runScript(redis, banScript, [ban], [Math.max(1, Math.ceil(ms)), reason.slice(0, 300)]);
+      if (began === 1) onBan?.(ms, reason);
+    },
+  };
+}

@@ -1,0 +1,37 @@
+// What every kind of job shares: how it is read, what it needs, and how it may fail.
+import type { Logger } from '../../runtime/log.ts';
+import type { EventSink } from '../../bus/events.ts';
+import type { JobErrorClass } from '../../bus/queue.ts';
+import type { MarketRest } from '../../exchanges/exchange.ts';
+import type { Pool } from '../../store/connect.ts';
+import type { BackfillMetrics } from './metrics.ts';
+
+/** What a job works with. */
+export interface JobContext {
+  pool: Pool;
+  /** REST of a configured market, inside its rate budget; undefined for any other. */
+  rest(marketId: string): MarketRest | undefined;
+  nowMicros: () => number;
+  /** Days that have a partition of their own. */
+  partitionDays: () => Promise<ReadonlySet<number>>;
+  events: Pick<EventSink, 'emit'>;
+  metrics: BackfillMetrics;
+  log: Pick<Logger, 'info' | 'warn'>;
+  signal: AbortSignal;
+}
+
+/** The job itself is at fault, or the exchange will never do it: it goes to the dead jobs. */
+export class DeadJobError extends Error {
+  override name = 'DeadJobError';
+  readonly errorClass: JobErrorClass;
+
+  constructor(errorClass: JobErrorClass, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.errorClass = errorClass;
+  }
+}
+
+/** Not yet: to be tried again later, and counted. */
+export class NotYetError extends Error {
+  override name = 'NotYetError';
+}

@@ -1,0 +1,17 @@
+// What the backfill workers tell about themselves (docs/metrics.md explains each).
+import type { Metrics } from '../../runtime/metrics.ts';
+
+export function backfillMetrics(metrics: Metrics) {
+  return {
+    jobs: metrics.counter('backfill_jobs_total', 'Jobs by queue and how they ended (done, again, dead)', ['queue', 'outcome']),
+    pages: metrics.counter('backfill_pages_total', 'REST pages fetched, by market and kind', ['market_id', 'kind']),
+    rows: metrics.counter('backfill_rows_total', 'Rows stored, by table', ['table']),
+    duplicates: metrics.counter('backfill_duplicates_total', 'Fetched trades that were stored already'),
+    conflicts: metrics.counter('backfill_conflicts_total', 'Fetched trades that differ from the stored ones'),
+    gaps: metrics.counter('backfill_gaps_total', 'Gaps settled, by how (closed, unfillable)', ['status']),
+    waiting: metrics.gauge('backfill_queue_jobs', 'Jobs by queue and place (waiting, leased, dead)', ['queue', 'place']),
+    reaped: metrics.counter('backfill_reaped_jobs_total', 'Jobs of dead workers that were returned to their queue', ['queue']),
+  };
+}
+
+export type BackfillMetrics = ReturnType<typeof backfillMetrics>;

@@ -1,0 +1,97 @@
+// Wires queues, workers and the exchanges' REST together and runs them until the process shall end.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import type { FleetBudgetOptions } from '../../bus/budget.ts';
+import type { EventSink } from '../../bus/events.ts';
+import { WorkQueue } from '../../bus/queue.ts';
+import { parseOhlcJob, parseTradeJob, queueOhlcWorkKey, queueTradeWorkKey, type TradeJob } from '../../contracts/index.ts';
+import { toError } from '../../core/errors.ts';
+import type { MarketRest } from '../../exchanges/exchange.ts';
+import { marketOf } from '../../exchanges/registry.ts';
+import { createHttp } from '../../net/http.ts';
+import { budgetedGet, type Lane, type RateBudget } from '../../net/rate_budget.ts';
+import type { ServiceContext } from '../../runtime/service.ts';
+import type { Pool } from '../../store/connect.ts';
+import { settleGap } from '../../store/gaps.ts';
+import { loadPartitionDays } from '../../store/partitions.ts';
+import { Remembered } from './remembered.ts';
+import type { JobContext } from './job.ts';
+import { backfillMetrics, type BackfillMetrics } from './metrics.ts';
+import { runOhlcJob } from './ohlc_job.ts';
+import { runTradeJob } from './trade_job.ts';
+import { work } from './worker.ts';
+
+export interface BackfillParts {
+  redis: Redis;
+  pool: Pool;
+  events: EventSink;
+  instance: string;
+  budgetOf: (options: FleetBudgetOptions) => RateBudget;
+}
+
+const HTTP = { timeoutMs: 20_000, maxBytes: 32 * 1024 * 1024 };
+const LEASE_MS = 30_000;
+const REAP_MS = 5_000;
+const PARTITIONS_MS = 60_000;
+
+/** Works on both queues until ctx.signal aborts. */
+export async function runBackfill(ctx: ServiceContext, parts: BackfillParts): Promise<void> {
+  const { config, clock, signal, random, log } = ctx;
+  const metrics = backfillMetrics(ctx.metrics);
+  const nowMicros = (): number => clock.nowMicros();
+  const days = new Remembered(() => loadPartitionDays(parts.pool, 'public_trades'), PARTITIONS_MS, clock);
+  const contextOf = (lane: Lane): JobContext => ({
+    pool: parts.pool, nowMicros, metrics, log, signal, events: parts.events, rest: restOf(ctx, parts, lane), partitionDays: () => days.get(),
+  });
+  const queueOf = (queue: string, worker: string): WorkQueue =>
+    new WorkQueue({ redis: parts.redis, queue, worker: `backfill-${parts.instance}-${worker}`, leaseMs: LEASE_MS, nowMicros });
+  const [trades, candles] = [contextOf('gap_repair'), contextOf('backfill')];
+  const giveUp = async ({ gap_id: gapId, from_seq: from, to_seq: to }: TradeJob, error: string): Promise<void> => {
+    if (gapId !== undefined) await settleGap(parts.pool, gapId, [[from, to]], error);
+  };
+  const workers = Array.from({ length: config.backfillWorkers }, (_worker, n) => [
+    work({
+      name: queueTradeWorkKey, queue: queueOf(queueTradeWorkKey, String(n)), parse: parseTradeJob, run: runTradeJob, onDead: giveUp, ctx: trades, random,
+    }),
+    work({ name: queueOhlcWorkKey, queue: queueOf(queueOhlcWorkKey, String(n)), parse: parseOhlcJob, run: runOhlcJob, ctx: candles, random }),
+  ]).flat();
+  log.info({ instance: parts.instance, workers: config.backfillWorkers }, 'filling gaps and history');
+  await Promise.all([...workers, ...[queueTradeWorkKey, queueOhlcWorkKey].map((key) => look(key, queueOf(key, 'reaper'), metrics, ctx))]);
+}
+
+/** Returns the jobs of dead workers, and counts what waits. */
+async function look(key: string, queue: WorkQueue, metrics: BackfillMetrics, { signal, health, log }: ServiceContext): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const returned = await queue.reap();
+      if (returned > 0) {
+        metrics.reaped.inc({ queue: key }, returned);
+        log.info({ queue: key, jobs: returned }, 'jobs of dead workers returned to their queue');
+      }
+      for (const [place, count] of Object.entries(await queue.sizes())) metrics.waiting.set({ queue: key, place }, count);
+      health.set('redis', true, '');
+    } catch (error) {
+      health.set('redis', false, toError(error).message);
+    }
+    await sleep(REAP_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** REST of the configured markets, each inside its budget. */
+function restOf(ctx: ServiceContext, { redis, events, budgetOf }: BackfillParts, lane: Lane): (marketId: string) => MarketRest | undefined {
+  const { config, clock, signal, random } = ctx;
+  const all = new Map(config.markets.flatMap(({ marketId, exchange, restUrl }): [string, MarketRest][] => {
+    const market = marketOf(marketId);
+    if (market === undefined) return [];
+    const budget = budgetOf({
+      redis, exchange, limit: market.restLimit,
+      onBan: (ms, reason) => events.emit({ type: 'rate.banned', severity: 'warning', market_id: marketId, data: { exchange, ms, reason } }),
+    });
+    const get = budgetedGet({
+      limit: market.restLimit, budget, lane, signal, random,
+      http: (onHeaders) => createHttp({ ...HTTP, clock, signal, onHeaders }),
+    });
+    return [[marketId, market.rest(restUrl, get)]];
+  }));
+  return (marketId) => all.get(marketId);
+}

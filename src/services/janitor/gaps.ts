@@ -1,0 +1,65 @@
+// Gaps become work. What the receiver reported in-band is in data_gaps already; independent of it, holes between the stored
+// sequence numbers are looked for, so that a gap nobody noticed is found, too.
+import type { WorkQueue } from '../../bus/queue.ts';
+import type { TradeJob } from '../../contracts/index.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../runtime/log.ts';
+import type { Pool } from '../../store/connect.ts';
+import { claimGaps, findHoles, insertHoles, type Hole } from '../../store/gaps.ts';
+
+export interface GapKeeperOptions {
+  pool: Pool;
+  queue: Pick<WorkQueue, 'push'>;
+  clock: Pick<Clock, 'monotonicMs'>;
+  log: Pick<Logger, 'info'>;
+  /** A hole must have been there this long: trades may still be on their way, out of order. */
+  settleMs: number;
+}
+
+/** Gaps looked at per round: more wait for the next one. */
+const ROUND = 1_000;
+/** Deeper holes belong to audits. */
+const DAYS_BACK = 3;
+const REASON = 'hole between stored trades';
+
+export class GapKeeper {
+  readonly #options: GapKeeperOptions;
+  /** When each hole was seen first, by its place. */
+  #seen = new Map<string, number>();
+
+  constructor(options: GapKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Queues a job for each gap that waits; one that is queued or in hand already is not queued twice. Returns how many were. */
+  async queueJobs(): Promise<number> {
+    const { pool, queue } = this.#options;
+    let queued = 0;
+    for (const gap of await claimGaps(pool, ROUND)) {
+      const job: TradeJob = {
+        job_id: `gap:${gap.gapId}`, market_id: gap.marketId, symbol: gap.symbol, from_seq: gap.fromSeq, to_seq: gap.toSeq,
+        gap_id: gap.gapId, reason: gap.reason.slice(0, 512), attempts: 0,
+      };
+      if (await queue.push(job)) queued++;
+    }
+    return queued;
+  }
+
+  /** Looks for holes; those that stay become gaps. Returns how many did. */
+  async findHoles(): Promise<number> {
+    const { pool, clock, settleMs, log } = this.#options;
+    const now = clock.monotonicMs();
+    const seen = new Map<string, number>();
+    const settled: Hole[] = [];
+    for (const hole of await findHoles(pool, DAYS_BACK, ROUND)) {
+      const place = `${hole.instrumentId}:${hole.from}..${hole.to}`;
+      const since = this.#seen.get(place) ?? now;
+      if (now - since >= settleMs) settled.push(hole);
+      else seen.set(place, since);
+    }
+    this.#seen = seen;
+    const made = await insertHoles(pool, settled, REASON);
+    if (made > 0) log.info({ gaps: made }, 'holes between stored trades became gaps');
+    return made;
+  }
+}

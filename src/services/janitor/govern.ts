@@ -1,0 +1,52 @@
+// The governor, the janitor's long-running half: gaps become jobs, holes become gaps. Any number of governors do no harm.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { closeRedis, connectRedis } from '../../bus/connect.ts';
+import { joinFleet } from '../../bus/fleet.ts';
+import { WorkQueue } from '../../bus/queue.ts';
+import { queueTradeWorkKey } from '../../contracts/index.ts';
+import { toError } from '../../core/errors.ts';
+import type { ServiceContext } from '../../runtime/service.ts';
+import { createPool } from '../../store/connect.ts';
+import { assertMigrated } from '../../store/migrate.ts';
+import { GapKeeper } from './gaps.ts';
+
+const GAPS_MS = 1_000;
+const HOLES_MS = 5_000;
+/** The distributor commits within moments; a REST page may come minutes later, and then closes the hole. */
+const SETTLE_MS = 10_000;
+const LEASE_MS = 30_000;
+
+/** Runs until ctx.signal aborts. */
+export async function start(ctx: ServiceContext): Promise<void> {
+  const { config, scope, log, health, clock, random } = ctx;
+  for (const part of ['database', 'redis']) health.set(part, false, 'starting');
+  const redis = scope.own(connectRedis(config.redisUrl, { name: 'governor', log, random }), closeRedis);
+  const pool = scope.own(createPool(config.databaseUrl, { name: 'governor', log, max: 4 }), (p) => p.end());
+  await assertMigrated(pool, { log, signal: ctx.signal, report: (why) => health.set('database', why === null, why ?? '') });
+  const instance = await joinFleet(ctx, redis);
+  health.set('redis', true, '');
+  const queue = new WorkQueue({ redis, queue: queueTradeWorkKey, worker: `governor-${instance}`, leaseMs: LEASE_MS, nowMicros: () => clock.nowMicros() });
+  const gaps = new GapKeeper({ pool, queue, clock, log, settleMs: SETTLE_MS });
+  log.info({ instance }, 'governing');
+  await Promise.all([
+    every(ctx, GAPS_MS, 'gaps', () => gaps.queueJobs()),
+    every(ctx, HOLES_MS, 'holes', () => gaps.findHoles()),
+  ]);
+}
+
+/** Repeats `task` until the process shall end; a failure is told in health and log, and tried again. */
+async function every({ signal, health, log }: ServiceContext, ms: number, name: string, task: () => Promise<unknown>): Promise<void> {
+  let failing = false;
+  while (!signal.aborted) {
+    try {
+      await task();
+      health.set(name, true, '');
+      failing = false;
+    } catch (error) {
+      health.set(name, false, toError(error).message);
+      if (!failing) log.warn({ err: toError(error), task: name }, 'a task of the governor failed, trying again');
+      failing = true;
+    }
+    await sleep(ms, undefined, { signal }).catch(() => undefined);
+  }
+}
