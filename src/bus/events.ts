@@ -9,11 +9,12 @@ import { whenReady } from './connect.ts';
 import { loadScript, runScript } from './script.ts';
 
 const script = loadScript('event');
-const KEPT = 10_000;
+/** About how many events stream:system_events keeps. */
+export const EVENTS_KEPT = 10_000;
 
 /** Publishes one event and keeps it in the stream; works when Redis is full. Rejects when Redis does not answer. */
 export async function emitEvent(redis: Redis, event: SystemEvent): Promise<void> {
-  await runScript(redis, script, [streamSystemEventsKey], [channelSystemEventsKey, JSON.stringify(event), KEPT]);
+  await runScript(redis, script, [streamSystemEventsKey], [channelSystemEventsKey, JSON.stringify(event), EVENTS_KEPT]);
 }
 
 export type EventDraft = Pick<SystemEvent, 'type' | 'severity' | 'data'> &

@@ -28,6 +28,14 @@ export interface Config {
   readonly batchMaxRows: number;
   readonly bufferMessages: number;
   readonly backfillWorkers: number;
+  readonly jobLeaseMs: number;
+  /** Retention of 0 days: for ever. */
+  readonly maintenance: {
+    readonly streamRetainMs: number;
+    readonly dlqMax: number;
+    readonly tradesRetentionDays: number;
+    readonly tickersRetentionDays: number;
+  };
   readonly unlockPolicy: 'manual' | 'auto';
   readonly instanceId: string | null;
   readonly logLevel: string;
@@ -87,6 +95,13 @@ export function loadConfig(known: Readonly<Record<string, KnownMarket>>, environ
     batchMaxRows: whole('BATCH_MAX_ROWS', read('BATCH_MAX_ROWS'), 1, 50_000),
     bufferMessages: whole('RECEIVER_BUFFER_MESSAGES', read('RECEIVER_BUFFER_MESSAGES'), 100, 10_000_000),
     backfillWorkers: whole('BACKFILL_WORKERS', read('BACKFILL_WORKERS'), 1, 64),
+    jobLeaseMs: whole('JOB_LEASE_MS', read('JOB_LEASE_MS'), 100, 3_600_000),
+    maintenance: {
+      streamRetainMs: whole('STREAM_RETAIN_MS', read('STREAM_RETAIN_MS'), 0, 30 * 86_400_000),
+      dlqMax: whole('DLQ_MAX', read('DLQ_MAX'), 100, 10_000_000),
+      tradesRetentionDays: whole('TRADES_RETENTION_DAYS', read('TRADES_RETENTION_DAYS'), 0, 36_500),
+      tickersRetentionDays: whole('TICKERS_RETENTION_DAYS', read('TICKERS_RETENTION_DAYS'), 0, 36_500),
+    },
     unlockPolicy: oneOf('UNLOCK_POLICY', unlock, ['manual', 'auto'] as const),
     instanceId: instanceId(read('INSTANCE_ID')),
     logLevel: oneOf('LOG_LEVEL', read('LOG_LEVEL'), ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),

@@ -30,9 +30,8 @@ export interface BackfillParts {
 }
 
 const HTTP = { timeoutMs: 20_000, maxBytes: 32 * 1024 * 1024 };
-const LEASE_MS = 30_000;
-const REAP_MS = 5_000;
 const PARTITIONS_MS = 60_000;
+const MAX_REAP_MS = 5_000;
 
 /** Works on both queues until ctx.signal aborts. */
 export async function runBackfill(ctx: ServiceContext, parts: BackfillParts): Promise<void> {
@@ -44,7 +43,7 @@ export async function runBackfill(ctx: ServiceContext, parts: BackfillParts): Pr
     pool: parts.pool, nowMicros, metrics, log, signal, events: parts.events, rest: restOf(ctx, parts, lane), partitionDays: () => days.get(),
   });
   const queueOf = (queue: string, worker: string): WorkQueue =>
-    new WorkQueue({ redis: parts.redis, queue, worker: `backfill-${parts.instance}-${worker}`, leaseMs: LEASE_MS, nowMicros });
+    new WorkQueue({ redis: parts.redis, queue, worker: `backfill-${parts.instance}-${worker}`, leaseMs: config.jobLeaseMs, nowMicros });
   const [trades, candles] = [contextOf('gap_repair'), contextOf('backfill')];
   const giveUp = async ({ gap_id: gapId, from_seq: from, to_seq: to }: TradeJob, error: string): Promise<void> => {
     if (gapId !== undefined) await settleGap(parts.pool, gapId, [[from, to]], error);
@@ -60,7 +59,7 @@ export async function runBackfill(ctx: ServiceContext, parts: BackfillParts): Pr
 }
 
 /** Returns the jobs of dead workers, and counts what waits. */
-async function look(key: string, queue: WorkQueue, metrics: BackfillMetrics, { signal, health, log }: ServiceContext): Promise<void> {
+async function look(key: string, queue: WorkQueue, metrics: BackfillMetrics, { signal, health, log, config }: ServiceContext): Promise<void> {
   while (!signal.aborted) {
     try {
       const returned = await queue.reap();
@@ -73,7 +72,7 @@ async function look(key: string, queue: WorkQueue, metrics: BackfillMetrics, { s
     } catch (error) {
       health.set('redis', false, toError(error).message);
     }
-    await sleep(REAP_MS, undefined, { signal }).catch(() => undefined);
+    await sleep(Math.min(config.jobLeaseMs / 3, MAX_REAP_MS), undefined, { signal }).catch(() => undefined);
   }
 }
 

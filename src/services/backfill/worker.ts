@@ -103,10 +103,13 @@ async function failed<J extends AnyJob>(options: WorkerOptions<J>, leased: Lease
 function judge({ attempts }: AnyJob, error: Error): Verdict {
   if (error instanceof DeadJobError) return { kind: 'dead', error: error.message, errorClass: error.errorClass };
   if (error instanceof ExchangeHttpError) {
-    if (error.kind === 'refused') return { kind: 'dead', error: error.message, errorClass: 'refused' };
     if (error.kind === 'rate_limited' || error.kind === 'banned') return { kind: 'again', counts: false };
   } else if (classify(error) === 'infrastructure') return { kind: 'again', counts: false };
-  if (attempts + 1 >= MAX_ATTEMPTS) return { kind: 'dead', error: `given up after ${attempts + 1} attempts: ${error.message}`, errorClass: 'attempts' };
+  if (attempts + 1 >= MAX_ATTEMPTS) {
+    // A refusal, too, is only believed when it stays: the exchange may be in maintenance.
+    const errorClass = error instanceof ExchangeHttpError && error.kind === 'refused' ? 'refused' : 'attempts';
+    return { kind: 'dead', error: `given up after ${attempts + 1} attempts: ${error.message}`, errorClass };
+  }
   return { kind: 'again', counts: true };
 }
 

@@ -14,7 +14,6 @@ const GAPS_MS = 1_000;
 const HOLES_MS = 5_000;
 /** The distributor commits within moments; a REST page may come minutes later, and then closes the hole. */
 const SETTLE_MS = 10_000;
-const LEASE_MS = 30_000;
 
 /** Runs until ctx.signal aborts. */
 export async function start(ctx: ServiceContext): Promise<void> {
@@ -25,7 +24,7 @@ export async function start(ctx: ServiceContext): Promise<void> {
   await assertMigrated(pool, { log, signal: ctx.signal, report: (why) => health.set('database', why === null, why ?? '') });
   const instance = await joinFleet(ctx, redis);
   health.set('redis', true, '');
-  const queue = new WorkQueue({ redis, queue: queueTradeWorkKey, worker: `governor-${instance}`, leaseMs: LEASE_MS, nowMicros: () => clock.nowMicros() });
+  const queue = new WorkQueue({ redis, queue: queueTradeWorkKey, worker: `governor-${instance}`, leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros() });
   const gaps = new GapKeeper({ pool, queue, clock, log, settleMs: SETTLE_MS });
   log.info({ instance }, 'governing');
   await Promise.all([
