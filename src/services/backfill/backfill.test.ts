@@ -8,7 +8,11 @@ import type { OhlcJob, TradeJob } from '../../contracts/index.ts';
 import { openStage, runInProcess, until, type RunningReceiver, type Stage } from '../../testing/receiver.ts';
 import { freshDatabase, type FreshDatabase } from '../../testing/servers.ts';
 import type { SimulatorOptions } from '../../simulator/server.ts';
-import { start as bootstrap } from '../janitor/main.ts';
+import { MARKETS } from '../../exchanges/registry.ts';
+import { createHttp } from '../../net/http.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { loadConfig } from '../../runtime/env.ts';
+import { upsertInstruments } from '../../store/instruments.ts';
 import { start } from './main.ts';
 
 const MINUTE = 60_000_000;
@@ -26,8 +30,10 @@ async function open(options: Partial<SimulatorOptions> = {}): Promise<void> {
   stage = await openStage({ DATABASE_URL: database.url, JOB_LEASE_MS: '600' }, { rate: 1_000, history: 3_000, ...options });
   client = new pg.Client(database.url);
   await client.connect();
-  const boot = await runInProcess('janitor', bootstrap, stage.env);
-  await boot.stop();
+  const get = createHttp({ timeoutMs: 10_000, maxBytes: 64 * 1024 * 1024, clock: systemClock() });
+  for (const { marketId, restUrl } of loadConfig(MARKETS, stage.env).markets) {
+    await upsertInstruments(client, await MARKETS[marketId]!.rest(restUrl, get).instruments());
+  }
   stage.simulator.setRate(0.001);
 }
 
@@ -75,7 +81,8 @@ const tradeJob = (marketId: string, symbol: string, from: number, to: number, mo
   ({ job_id: `t:${marketId}:${symbol}:${from}`, market_id: marketId, symbol, from_seq: from, to_seq: to, reason: 'test', attempts: 0, ...more });
 const ohlcJob = (more: Partial<OhlcJob> = {}): OhlcJob => {
   const end = Math.floor(Date.now() / 60_000) * MINUTE + MINUTE;
-  return { job_id: 'o:1', market_id: 'binance_spot', symbol: 'BTCUSDT', resolution: '1m', start: end - 5_000 * MINUTE, end, reason: 'test', attempts: 0, ...more };
+  const start = end - 5_000 * MINUTE;
+  return { job_id: 'o:1', market_id: 'binance_spot', symbol: 'BTCUSDT', resolution: '1m', start, end, reason: 'test', attempts: 0, ...more };
 };
 
 async function storedTrades(marketId: string, symbol: string): Promise<{ seq: number; price: string; amount: string; id: string }[]> {
@@ -89,14 +96,16 @@ const trimmed = (text: string): string => (text.includes('.') ? text.replace(/\.
 async function gap(marketId: string, symbol: string, from: number, to: number): Promise<string> {
   const { rows } = await client.query<{ gap_id: string }>(
     `INSERT INTO data_gaps (instrument_id, from_seq, to_seq, reason, detected_at, expected)
-     SELECT instrument_id, $3, $4, 'test', now(), $4::int8 - $3 + 1 FROM instruments WHERE market_id = $1 AND symbol = $2 RETURNING gap_id`, [marketId, symbol, from, to]);
+     SELECT instrument_id, $3, $4, 'test', now(), $4::int8 - $3 + 1 FROM instruments 
+     WHERE market_id = $1 AND symbol = $2 RETURNING gap_id`, [marketId, symbol, from, to]);
   return rows[0]!.gap_id;
 }
 const gapRow = async (id: string): Promise<Record<string, unknown>> =>
   (await client.query<Record<string, unknown>>('SELECT status, expected, recovered, reason FROM data_gaps WHERE gap_id = $1', [id])).rows[0]!;
 
 describe('trades', () => {
-  it.each(['deribit', 'binance_spot', 'binance_usdm'])('of %s are fetched by sequence and equal the ledger; the gap closes with the last page', async (marketId) => {
+  const markets = ['deribit', 'binance_spot', 'binance_usdm'];
+  it.each(markets)('of %s are fetched by sequence and equal the ledger; the gap closes with the last page', async (marketId) => {
     await open();
     const [symbol, trades] = [...(await truth(marketId))].sort((a, b) => b[1].length - a[1].length)[0]!;
     const [from, to] = [trades[0]!.seq, trades.at(-1)!.last];

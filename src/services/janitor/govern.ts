@@ -24,7 +24,9 @@ export async function start(ctx: ServiceContext): Promise<void> {
   await assertMigrated(pool, { log, signal: ctx.signal, report: (why) => health.set('database', why === null, why ?? '') });
   const instance = await joinFleet(ctx, redis);
   health.set('redis', true, '');
-  const queue = new WorkQueue({ redis, queue: queueTradeWorkKey, worker: `governor-${instance}`, leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros() });
+  const queue = new WorkQueue({
+    redis, queue: queueTradeWorkKey, worker: `governor-${instance}`, leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros(),
+  });
   const gaps = new GapKeeper({ pool, queue, clock, log, settleMs: SETTLE_MS });
   log.info({ instance }, 'governing');
   await Promise.all([
