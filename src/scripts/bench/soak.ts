@@ -12,14 +12,14 @@ export interface SoakResult {
 
 const SAMPLE_MS = 5_000;
 /** Compiled code and filled caches: what comes before is not the steady state. */
-const WARM_UP_MS = 90_000;
+const WARM_UP_MS = 180_000;
 const PROCESSES = ['receiver', 'distributor'] as const;
 
 /** Runs the fleet at `rate` generated trades per second. Prints a line a minute: it takes its time. */
 export async function benchSoak(rate: number, minutes: number): Promise<SoakResult> {
   const fleet = await openFleet(rate);
   try {
-    await sleep(Math.min(WARM_UP_MS, minutes * 15_000));
+    await sleep(Math.min(WARM_UP_MS, minutes * 30_000));
     const samples: Record<(typeof PROCESSES)[number], number[]> = { receiver: [], distributor: [] };
     const [from, rowsBefore] = [performance.now(), rows(await metricsOf(fleet.distributor))];
     const elapsed = (): number => performance.now() - from;
