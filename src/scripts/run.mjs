@@ -22,6 +22,7 @@ const COMMANDS = {
   start: { steps: [['src/scripts/start.ts']] },
   migrate: { steps: [['src/scripts/migrate.ts']] },
   dlq: { steps: [['src/scripts/dlq.ts']] },
+  maintenance: { steps: [['src/scripts/maintenance.ts']] },
   doctor: { steps: [['src/scripts/doctor.ts']] },
   contracts: { steps: [['src/scripts/contracts.ts']], dev: true },
   bench: { steps: [['src/scripts/bench.ts']], dev: true, redis: 'given' },

@@ -12,6 +12,7 @@ const SERVICES: Record<string, () => Promise<{ start: Start }>> = {
   backfill: () => import('../services/backfill/main.ts'),
   janitor: () => import('../services/janitor/main.ts'),
   governor: () => import('../services/janitor/govern.ts'),
+  maintenance: () => import('./maintenance/main.ts'),
   simulator: () => import('../simulator/main.ts'),
 };
 

@@ -1,6 +1,6 @@
 // instruments: what is recorded, and the number everything else refers to.
 import type { Client } from './connect.ts';
-import { columnArrays, unnestInsert, type Cell, type ColumnTypes } from './unnest.ts';
+import { columnArrays, timestampOf, unnestInsert, type Cell, type ColumnTypes } from './unnest.ts';
 
 /** An instrument as the exchanges describe it (src/exchanges/exchange.ts); decimals are text, expiry_ts is µs. */
 export interface InstrumentFacts {
@@ -92,4 +92,31 @@ export async function insertStubInstrument(client: Pick<Client, 'query'>, key: I
     [key.marketId, key.symbol, exchange],
   );
   return rows[0]?.id ?? null;
+}
+
+/** Instruments that are open though they expired before `beforeMicros`. */
+export async function findExpired(client: Pick<Client, 'query'>, beforeMicros: number): Promise<InstrumentKey[]> {
+  const { rows } = await client.query<InstrumentKey>(
+    `SELECT market_id AS "marketId", symbol FROM instruments WHERE status = 'open' AND expiry < ${timestampOf('$1::int8')} ORDER BY 1, 2`,
+    [beforeMicros]);
+  return rows;
+}
+
+/** Gives them the status `expired`; returns those that it changed. */
+export async function markExpired(client: Pick<Client, 'query'>, beforeMicros: number): Promise<InstrumentKey[]> {
+  const { rows } = await client.query<InstrumentKey>(
+    `UPDATE instruments SET status = 'expired', updated_at = now() WHERE status = 'open' AND expiry < ${timestampOf('$1::int8')}
+     RETURNING market_id AS "marketId", symbol`, [beforeMicros]);
+  return rows;
+}
+
+/** Those of `keys` that expired, or are not open any more, since before `beforeMicros`. */
+export async function findGone(client: Pick<Client, 'query'>, keys: readonly InstrumentKey[], beforeMicros: number): Promise<InstrumentKey[]> {
+  const { rows } = await client.query<InstrumentKey>(
+    `SELECT i.market_id AS "marketId", i.symbol
+     FROM unnest($1::text[], $2::text[]) AS k(market_id, symbol) JOIN instruments i USING (market_id, symbol),
+       LATERAL (SELECT ${timestampOf('$3::int8')} AS cutoff) AS c
+     WHERE i.expiry < c.cutoff OR (i.status <> 'open' AND i.updated_at < c.cutoff)`,
+    [keys.map((key) => key.marketId), keys.map((key) => key.symbol), beforeMicros]);
+  return rows;
 }

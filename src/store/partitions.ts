@@ -37,3 +37,44 @@ export async function countDefaultRows(client: Pick<Client, 'query'>, table: Par
 export function partitionName(table: PartitionedTable, day: number): string {
   return `${table}_p${dayText(day).replaceAll('-', '')}`;
 }
+
+/** Unsettled gaps that may lie on a day: those of whose neighbours trade_coverage does not say that they are on other days. */
+export async function countGapsOfDay(client: Pick<Client, 'query'>, day: number): Promise<number> {
+  const { rows } = await client.query<{ n: number }>(
+    `SELECT count(*)::int AS n FROM data_gaps g WHERE g.status IN ('open', 'healing') AND CASE
+       WHEN g.from_seq IS NULL THEN g.from_ts < $2::date::timestamptz AND g.to_ts >= $1::date::timestamptz
+       ELSE coalesce((SELECT max(c.day) FROM trade_coverage c WHERE c.instrument_id = g.instrument_id AND lower(c.seqs) <= g.from_seq),
+                     '-infinity') <= $1::date
+        AND coalesce((SELECT min(c.day) FROM trade_coverage c WHERE c.instrument_id = g.instrument_id AND upper(c.seqs) > g.to_seq),
+                     'infinity') >= $1::date END`, [dayText(day), dayText(day + 1)]);
+  return rows[0]?.n ?? 0;
+}
+
+export interface PartitionSize {
+  partition: string;
+  /** The planner's estimate. */
+  rows: number;
+  bytes: number;
+}
+
+/** How big the partition of one day is; null when there is none. */
+export async function sizeOfPartition(client: Pick<Client, 'query'>, table: PartitionedTable, day: number): Promise<PartitionSize | null> {
+  const partition = partitionName(table, day);
+  const { rows } = await client.query<{ rows: string; bytes: string }>(
+    `SELECT CASE WHEN reltuples < 0 THEN pg_stat_get_live_tuples(oid) ELSE reltuples::int8 END AS rows, pg_total_relation_size(oid) AS bytes
+     FROM pg_class WHERE oid = to_regclass($1)`, [partition]);
+  return rows[0] === undefined ? null : { partition, rows: Number(rows[0].rows), bytes: Number(rows[0].bytes) };
+}
+
+/**
+ * Drops the partition of one day in the caller's transaction; null when there is none. Waits two seconds at most for
+ * writers of the table, which wait for it meanwhile. What trade_coverage says of the day stays: those trades were stored.
+ */
+export async function dropDayPartition(client: Client, table: PartitionedTable, day: number): Promise<PartitionSize | null> {
+  await client.query(`SET LOCAL lock_timeout = '2s'`);
+  // The lock of ensure_day_partitions: of two droppers the second one finds nothing.
+  await client.query(`SELECT pg_advisory_xact_lock(hashtext('ensure_day_partitions'), hashtext($1))`, [table]);
+  const size = await sizeOfPartition(client, table, day);
+  if (size !== null) await client.query(`DROP TABLE ${size.partition}`);
+  return size;
+}

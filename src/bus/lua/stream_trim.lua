@@ -3,8 +3,8 @@
 -- all behind its position, and all from its smallest pending id on; a run (run_take.lua) is pending by its first entry, its
 -- smallest. A stream without groups stays whole: nobody has read it yet. allow-oom: a full Redis is when trimming matters.
 -- KEYS: 1 stream   ARGV: 1 ms to keep (by the clock that gave the ids), 2 entries per call, 3 'trim', or 'look' to change nothing
--- Returns {entries removed, 1 when there may be more, id of the floor or '' without groups, group that holds the floor below
--- the retention or '', entries left}.
+-- Returns {entries removed, 1 when there may be more, id of the floor or '' without groups, group that has work older than the
+-- retention or '', entries left}.
 local function parts(id)
   local ms, n = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms), tonumber(n)
@@ -21,6 +21,9 @@ if #groups == 0 then return { 0, 0, '', '', length } end
 local now = redis.call('TIME')
 local floor = string.format('%.0f-0', math.max(0, tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) - tonumber(ARGV[1])))
 local holder = ''
+local last = '0-0'
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if newest then last = newest[1] end
 for _, info in ipairs(groups) do
   local group = {}
   for i = 1, #info, 2 do group[info[i]] = info[i + 1] end
@@ -29,7 +32,9 @@ for _, info in ipairs(groups) do
     local smallest = redis.call('XPENDING', KEYS[1], group['name'])[2]
     if less(smallest, need) then need = smallest end
   end
-  if less(need, floor) then floor, holder = need, group['name'] end
+  -- A group that has settled all, in a stream that has been quiet for long, holds nothing but the newest entry.
+  local waits = group['pending'] > 0 or less(need, last)
+  if less(need, floor) then floor, holder = need, waits and group['name'] or '' end
 end
 if ARGV[3] ~= 'trim' then return { 0, 0, floor, holder, length } end
 -- Whole nodes are cheap to drop; only when none is left the last one is cut, entry by entry.
