@@ -5,6 +5,7 @@ import { systemStateKey, systemStateMetaKey, systemStateSimpleKey, systemStateVa
 import { loadScript, runScript } from './script.ts';
 
 const cas = loadScript('state_cas');
+const seed = loadScript('state_seed');
 
 export interface StateChange {
   exchange: string;
@@ -30,6 +31,11 @@ export async function changeState(redis: Redis, change: StateChange, exchanges: 
   const [ok, second, third, ver, epoch] = reply;
   if (ok === 1) return { ok: true, from: asState(second), to: change.to, ver, epoch };
   return { ok: false, why: second as 'FENCED' | 'STALE' | 'ILLEGAL', actual: asState(third), ver, epoch };
+}
+
+/** Makes version and epoch go on from these where Redis has none; false when it has. */
+export async function seedVersion(redis: Redis, exchange: string, ver: number, epoch: number): Promise<boolean> {
+  return (await runScript(redis, seed, [systemStateMetaKey(exchange)], [ver, epoch])) === 1;
 }
 
 /** The state as readers must see it: LOCKED when it is missing or not one of the five words. */

@@ -25,6 +25,14 @@ export async function insertStateChanges(client: Pick<Client, 'query'>, changes:
   }
 }
 
+/** Version and epoch of the last change on record; null when there is none. */
+export async function lastStateVersion(client: Pick<Client, 'query'>, exchange: string): Promise<{ ver: number; epoch: number } | null> {
+  const { rows } = await client.query<{ ver: string | null; epoch: string | null }>(
+    'SELECT max(ver) AS ver, max(epoch) AS epoch FROM state_log WHERE exchange = $1', [exchange]);
+  const [row] = rows;
+  return row === undefined || row.ver === null ? null : { ver: Number(row.ver), epoch: Number(row.epoch) };
+}
+
 export interface OperatorAction {
   actor: string;
   action: string;

@@ -1,4 +1,5 @@
-// The governor, the janitor's long-running half: gaps become jobs, holes become gaps. Any number of governors do no harm.
+// The governor, the janitor's long-running half: gaps become jobs, holes become gaps, states that were written by hand or lost
+// are put right. Any number of governors do no harm.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeRedis, connectRedis } from '../../bus/connect.ts';
 import { joinFleet } from '../../bus/fleet.ts';
@@ -8,8 +9,12 @@ import { toError } from '../../core/errors.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import { createPool } from '../../store/connect.ts';
 import { assertMigrated } from '../../store/migrate.ts';
+import { bootstrap } from './bootstrap.ts';
 import { GapKeeper } from './gaps.ts';
+import { StateWatch } from './watch.ts';
 
+/** A hand-written lock is obeyed within two seconds. */
+const STATES_MS = 500;
 const GAPS_MS = 1_000;
 const HOLES_MS = 5_000;
 /** The distributor commits within moments; a REST page may come minutes later, and then closes the hole. */
@@ -28,8 +33,16 @@ export async function start(ctx: ServiceContext): Promise<void> {
     redis, queue: queueTradeWorkKey, worker: `governor-${instance}`, leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros(),
   });
   const gaps = new GapKeeper({ pool, queue, clock, log, settleMs: SETTLE_MS });
+  const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
+  const states = new StateWatch({ redis, pool, exchanges, clock, log });
   log.info({ instance }, 'governing');
   await Promise.all([
+    every(ctx, STATES_MS, 'states', async () => {
+      const gone = await states.look();
+      if (gone.length === 0) return;
+      log.warn({ exchanges: gone }, 'redis has lost the states: bootstrapping again');
+      await bootstrap(ctx, pool, redis);
+    }),
     every(ctx, GAPS_MS, 'gaps', () => gaps.queueJobs()),
     every(ctx, HOLES_MS, 'holes', () => gaps.findHoles()),
   ]);

@@ -1,0 +1,57 @@
+// A bootstrap: schema, partitions, instruments, states. Run once by the janitor before the others start, and again by the governor
+// when Redis has lost the states.
+import type { Redis } from 'ioredis';
+import { seedVersion } from '../../bus/state.ts';
+import type { SystemState } from '../../contracts/index.ts';
+import { toError } from '../../core/errors.ts';
+import type { ServiceContext } from '../../runtime/service.ts';
+import type { Pool } from '../../store/connect.ts';
+import { lastStateVersion } from '../../store/state_log.ts';
+import { checkSchema, logStates, makePartitions, migrate } from './database.ts';
+import { syncMarkets } from './instruments.ts';
+import { BootstrapStates } from './states.ts';
+
+/** Rejects with the reason, all its exchanges LOCKED, when anything is not right. */
+export async function bootstrap(ctx: ServiceContext, pool: Pool, redis: Redis): Promise<void> {
+  const { config, log, clock } = ctx;
+  const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
+  const states = new BootstrapStates({ redis, exchanges, clock, log });
+  await goOnCounting(pool, redis, exchanges);
+  await states.begin();
+  try {
+    await migrate(ctx, pool);
+    await makePartitions(ctx, pool);
+    const markets = await syncMarkets(ctx, pool, redis);
+    await states.moveAll('RECONCILING', `instruments synchronised: ${markets.map((m) => `${m.marketId} ${m.tradable}`).join(', ')}`);
+    await checkSchema(ctx, pool);
+    await states.moveAll(...decision(config.unlockPolicy));
+  } catch (error) {
+    await lock(ctx, states, pool, error);
+    throw error;
+  }
+  await logStates(ctx, pool, states.takeChanges());
+}
+
+/** After a loss of Redis versions go on from the log. Without a database, or before its first migration, there is nothing to go on from. */
+async function goOnCounting(pool: Pool, redis: Redis, exchanges: readonly string[]): Promise<void> {
+  for (const exchange of exchanges) {
+    const last = await lastStateVersion(pool, exchange).catch(() => null);
+    if (last !== null) await seedVersion(redis, exchange, last.ver, last.epoch);
+  }
+}
+
+function decision(policy: 'auto' | 'manual'): [SystemState, string] {
+  return policy === 'auto'
+    ? ['HEALTHY', 'data checks passed']
+    : ['LOCKED', 'UNLOCK_POLICY=manual: waiting for npm run system-unlock'];
+}
+
+/** A bootstrap that failed says so in the state; what cannot be written any more must not hide the first error. */
+async function lock(ctx: ServiceContext, states: BootstrapStates, pool: Pool, error: unknown): Promise<void> {
+  try {
+    await states.moveAll('LOCKED', `bootstrap failed: ${toError(error).message}`.slice(0, 500));
+    await logStates(ctx, pool, states.takeChanges());
+  } catch (second) {
+    ctx.log.warn({ err: toError(second) }, 'the failure could not be written to the state');
+  }
+}
