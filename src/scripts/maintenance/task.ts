@@ -25,7 +25,7 @@ export interface TaskReport {
   readonly lines: readonly string[];
   /** The same for programs and logs. */
   readonly facts: Readonly<Record<string, unknown>>;
-  /** Whether anything was done that is worth a line in the service's log. */
+  /** Whether anything was done, or found, that is worth a line in the service's log. */
   readonly changed: boolean;
 }
 

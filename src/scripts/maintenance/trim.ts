@@ -14,5 +14,5 @@ export async function trim(ctx: TaskContext): Promise<TaskReport> {
     ? [`${key}: ${length} entries, no consumer group: nothing is trimmed`]
     : [`${key}: ${verb(ctx, 'removed', 'remove')} ${removed} entries below ${floor}; ${dryRun ? `${length} there` : `${length} left`}`];
   if (heldBy !== null) lines.push(`${key}: group ${heldBy} needs entries older than STREAM_RETAIN_MS (${settings.streamRetainMs} ms)`);
-  return { lines, facts: { stream: key, removed, floor, held_by: heldBy, length }, changed: removed > 0 };
+  return { lines, facts: { stream: key, removed, floor, held_by: heldBy, length }, changed: removed > 0 || heldBy !== null };
 }
