@@ -40,8 +40,8 @@ export interface EntrySink {
   held(): ReadonlySet<string>;
   /** null: all is well. */
   trouble(reason: Error | null): void;
-  /** Entries that were deleted from the stream while pending: their content is lost. */
-  lost(ids: readonly string[]): void;
+  /** So many entries, this one among them, were deleted from the stream while pending: their content is lost. */
+  lost(count: number, first: string): void;
   claimed(count: number): void;
 }
 
@@ -196,6 +196,7 @@ export class StreamConsumer {
     const ended = (): boolean => signal.aborted;
     // Read-ahead: while one page is decoded, Redis makes the next.
     let asked = this.#runs.read(reader, position, size);
+    asked.catch(() => undefined);
     while (!ended() && clock.monotonicMs() < untilMs) {
       const page = await asked;
       if (page.length < RUN_FROM) return;
@@ -222,7 +223,7 @@ export class StreamConsumer {
     let end = until;
     for (let last = after; ;) {
       await sink.room(signal);
-      const runEnd = await this.#dissolveBehind(last);
+      const runEnd = await this.#dissolveBehind(last, sink);
       if (end !== null && runEnd !== null && before(end, runEnd)) end = runEnd;
       const page: StreamEntry[] = [];
       await reader.read({ stream, group, consumer, count, blockMs: null, after: last }, (entry) => page.push(entry));
@@ -235,12 +236,18 @@ export class StreamConsumer {
   }
 
   /** Dissolves runs of ours that are marked among the next pending entries behind `after`; returns where the last one ends. */
-  async #dissolveBehind(after: string): Promise<string | null> {
+  async #dissolveBehind(after: string, sink: EntrySink): Promise<string | null> {
     const { redis, stream, group, consumer, count } = this.#options;
     const next = (await redis.xpending(stream, group, `(${after}`, '+', count, consumer)) as [string][];
     let end: string | null = null;
-    for (const mark of await this.#runs.marksAmong(next.map(([id]) => id))) end = await this.#runs.dissolve(mark);
+    for (const mark of await this.#runs.marksAmong(next.map(([id]) => id))) end = await this.#dissolve(mark, sink);
     return end;
+  }
+
+  async #dissolve(mark: string, sink: EntrySink): Promise<string | null> {
+    const { last, lost } = await this.#runs.dissolve(mark);
+    if (lost > 0) sink.lost(lost, mark);
+    return last;
   }
 
   async #deliverPending(page: readonly StreamEntry[], first: string, last: string, sink: EntrySink): Promise<void> {
@@ -258,20 +265,20 @@ export class StreamConsumer {
     }
     if (gone.length === 0) return;
     await this.ack(gone);
-    sink.lost(gone);
+    sink.lost(gone.length, gone[0] ?? '');
   }
 
   /** Takes over what was pending too long with anybody. The cursor is no state: each round walks the whole list. */
   async #claim(reader: GroupReader, sink: EntrySink, signal: AbortSignal): Promise<void> {
     const { redis, stream, group, consumer, claimIdleMs } = this.#options;
+    // A run whose mark is gone: what is left of it becomes pending by itself, with us, and is read below or at the next round.
+    for (const mark of await this.#runs.orphans()) await this.#dissolve(mark, sink);
     let cursor = '0-0';
     do {
       const reply = (await redis.xautoclaim(stream, group, consumer, claimIdleMs, cursor, 'COUNT', CLAIM_PAGE, 'JUSTID')) as [string, string[], string[]?];
       const [next, ids, deleted = []] = reply;
       cursor = next;
-      // A deleted mark must not take its run along: the rest becomes pending by itself.
-      for (const mark of await this.#runs.marksAmong(deleted)) await this.#runs.dissolve(mark);
-      if (deleted.length > 0) sink.lost(deleted);
+      if (deleted.length > 0) sink.lost(deleted.length, deleted[0] ?? '');
       const held = sink.held();
       const taken = ids.filter((id) => !held.has(id) && !this.#runs.isOpen(id));
       const [first] = taken;

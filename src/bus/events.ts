@@ -75,13 +75,14 @@ export class EventSink {
   async #drain(): Promise<void> {
     const { signal } = this.#stopped;
     while (this.#queue.length > 0 && !signal.aborted) {
-      const batch = this.#queue.slice(0, SENDING_LIMIT);
+      const batch = this.#queue.splice(0, SENDING_LIMIT);
       try {
         await whenReady(this.#redis, signal);
         await Promise.all(batch.map((event) => emitEvent(this.#redis, event)));
-        this.#queue.splice(0, batch.length);
         this.#backoff.reset();
       } catch (error) {
+        // Repeating one that was stored is harmless: its id says so.
+        this.#queue.unshift(...batch);
         if (this.#backoff.attempts === 0) this.#options.log.warn({ err: toError(error) }, 'events wait for redis');
         await sleep(this.#backoff.next(), undefined, { signal }).catch(() => undefined);
       }

@@ -26,7 +26,7 @@ async function server(options: RedisOptions = {}): Promise<{ server: LocalRedis;
 
 function publisherTo(
   url: string,
-  hooks: { onFailure?: (error: Error) => void; onChainLost?: () => void } = {},
+  hooks: { onFailure?: (error: Error) => void; onChainLost?: () => Promise<void> } = {},
 ): Publisher {
   const redis = connectRedis(url, { name: 'test', log });
   const publisher = new Publisher(redis, {
@@ -179,7 +179,12 @@ describe.skipIf(!redisServerInstalled())('Publisher', () => {
   it('notices that Redis was emptied, says so, and goes on', async () => {
     const { server: local, admin } = await server();
     let lost = 0;
-    const publisher = publisherTo(local.url, { onChainLost: () => lost++ });
+    const publisher = publisherTo(local.url, {
+      onChainLost: () => {
+        lost++;
+        return Promise.resolve();
+      },
+    });
     await publisher.publish(batch(0, 10));
     await publisher.publish(batch(10, 20));
     expect(lost).toBe(0);

@@ -35,8 +35,11 @@ export interface PublisherOptions {
   random: () => number;
   /** A call failed and will be repeated. Called for every failure. */
   onFailure?: (error: Error) => void;
-  /** Redis does not know the batches before: it was emptied, or came back without its last seconds. */
-  onChainLost?: () => void;
+  /**
+   * Redis does not know the batches before: it was emptied, or came back without its last seconds. Nothing is written until
+   * this resolves, so that what Redis still has can be read first; it must not reject.
+   */
+  onChainLost?: (signal: AbortSignal) => Promise<void>;
 }
 
 interface Entry {
@@ -69,9 +72,9 @@ export class Publisher {
   #unanswered = 0;
   /**
    * probing: one call alone, as the very first and after a failure. failing: something was refused, the rest is
-   * awaited.
+   * awaited. asking: somebody finds out what Redis has lost.
    */
-  #mode: 'probing' | 'flowing' | 'failing' | 'closed' = 'probing';
+  #mode: 'probing' | 'flowing' | 'failing' | 'asking' | 'closed' = 'probing';
   #beginChain = true;
   #line: RespLine | null = null;
 
@@ -196,7 +199,9 @@ export class Publisher {
     } else if (this.#mode === 'probing') {
       this.#beginChain = true;
       this.#sent = 0;
-      this.#options.onChainLost?.();
+      this.#mode = 'asking';
+      void this.#ask();
+      return;
     } else {
       this.#mode = 'failing';
     }
@@ -214,6 +219,14 @@ export class Publisher {
   #proceed(): void {
     if (this.#mode !== 'failing') this.#pump();
     else if (this.#unanswered === 0) void this.#retry();
+  }
+
+  async #ask(): Promise<void> {
+    const { signal } = this.#stopped;
+    await this.#options.onChainLost?.(signal);
+    if (signal.aborted) return;
+    this.#mode = 'probing';
+    this.#pump();
   }
 
   /** Everything sent has been answered and something failed: begin again at the oldest, alone. */

@@ -64,9 +64,10 @@ export class WorkQueue {
   /** Keeps a lease alive until `signal` aborts. Resolves early with false when the job was taken away meanwhile. */
   async keep({ lease }: Leased, signal: AbortSignal): Promise<boolean> {
     const { redis, leaseMs } = this.#options;
-    while (!signal.aborted) {
+    const ended = (): boolean => signal.aborted;
+    while (!ended()) {
       await sleep(leaseMs / 3, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return true;
+      if (ended()) return true;
       const held = await runScript(redis, extendScript, [this.#keys.leases], [lease, leaseMs]).catch(() => 1);
       if (held === 0) return false;
     }

@@ -10,6 +10,7 @@ import { runsKey } from '../contracts/index.ts';
 import type { StreamEntry } from './entry_parser.ts';
 import type { GroupReader } from './group_reader.ts';
 import { loadScript, runScript } from './script.ts';
+import { before } from './stream_id.ts';
 
 const takeScript = loadScript('run_take');
 const doneScript = loadScript('run_done');
@@ -28,6 +29,14 @@ export interface Run {
   /** What the hash of runs holds: `<last id> <entries> <consumer>`. */
   readonly value: string;
   readonly entries: readonly StreamEntry[];
+}
+
+/** What came of dissolving a run. */
+export interface Dissolved {
+  /** Where it ends; null when there was none. */
+  last: string | null;
+  /** Entries that it stood for and that are no longer in the stream, its mark not counted. */
+  lost: number;
 }
 
 /** Entries that one dissolving call makes pending: bounded time on the server. */
@@ -81,24 +90,48 @@ export class Runs {
     for (const { first } of all) this.#open.delete(first);
   }
 
-  /** Makes every entry of a run of ours an ordinary pending one, to be acknowledged by itself. */
+  /**
+   * Makes every entry of a run of ours an ordinary pending one, to be acknowledged by itself. Repeatable: whatever marks a call
+   * whose answer was lost has left behind lie inside the run.
+   */
   async split(run: Run): Promise<void> {
-    await this.dissolve(run.first);
+    const last = run.value.split(' ', 1)[0] ?? run.first;
+    const inside = (id: string): boolean => !before(id, run.first) && !before(last, id);
+    for (let marks = [run.first]; marks.length > 0; ) {
+      for (const mark of marks) await this.dissolve(mark);
+      marks = (await this.#options.redis.hkeys(this.#key)).filter(inside);
+    }
     this.#open.delete(run.first);
     for (const entry of run.entries) entry.run = null;
   }
 
-  /** Turns the run marked by `first`, whoever had it, into ordinary pending entries of ours. Its last id; null when there is none. */
-  async dissolve(first: string): Promise<string | null> {
+  /** Turns the run marked by `first`, whoever had it, into ordinary pending entries of ours. */
+  async dissolve(first: string): Promise<Dissolved> {
     const { redis, stream, group, consumer } = this.#options;
-    let end: string | null = null;
+    const result: Dissolved = { last: null, lost: 0 };
     for (let next = first; next !== ''; ) {
       const args = [group, consumer, next, DISSOLVE_PAGE];
-      const [, rest, last] = (await runScript(redis, dissolveScript, [stream, this.#key], args)) as [number, string, string];
-      if (last !== '') end = last;
+      const [lost, rest, last] = (await runScript(redis, dissolveScript, [stream, this.#key], args)) as [number, string, string];
+      if (last !== '') result.last = last;
+      result.lost += lost;
       next = rest;
     }
-    return end;
+    return result;
+  }
+
+  /**
+   * Runs whose mark is pending with nobody: it was deleted from the stream, and whoever learned of it died, or its consumer was
+   * deleted. Nothing else leads to their entries any more.
+   */
+  async orphans(): Promise<string[]> {
+    const { redis, stream, group } = this.#options;
+    const found: string[] = [];
+    for (const first of await redis.hkeys(this.#key)) {
+      if (this.#open.has(first)) continue;
+      const mark = await redis.xpending(stream, group, first, first, 1);
+      if (mark.length === 0) found.push(first);
+    }
+    return found;
   }
 
   /** Those of `ids` that mark runs which nobody works on, as far as we know. */

@@ -125,10 +125,10 @@ export class Pump implements EntrySink {
     this.#redis = reason === null ? 'well' : 'troubled';
   }
 
-  lost(ids: readonly string[]): void {
+  lost(count: number, first: string): void {
     const { metrics, log } = this.#options;
-    metrics.lost.inc(ids.length);
-    log.warn({ entries: ids.length, first: ids[0], last: ids.at(-1) }, 'pending entries were deleted from the stream: their content is lost');
+    metrics.lost.inc(count);
+    log.warn({ entries: count, first }, 'pending entries were deleted from the stream: their content is lost');
   }
 
   claimed(count: number): void {

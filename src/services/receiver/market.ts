@@ -92,7 +92,7 @@ export class MarketReceiver {
       writer: `${marketId}:${deps.instanceId}:${randomBytes(6).toString('hex')}`,
       random,
       onFailure: (error) => this.#publishFailed(error),
-      onChainLost: () => void loss.report(this.#status, this.#log),
+      onChainLost: (signal) => loss.report(this.#status, this.#log, signal),
     });
     this.#outbox = new Outbox({
       publisher: this.#publisher,
