@@ -247,6 +247,60 @@ CREATE TABLE backfill_jobs (
 );
 COMMENT ON TABLE backfill_jobs IS 'Candle jobs: next_ts is the first open time not fetched yet';
 
+-- 0008_completeness
+CREATE VIEW v_completeness AS
+SELECT i.market_id, i.symbol, c.day, lower(c.seqs) AS first_seq, upper(c.seqs) - 1 AS last_seq,
+       stored.n + holes.n AS expected, stored.n AS stored, healed.n AS healed, holes.n AS missing,
+       CASE WHEN holes.n > 0 THEN coalesce((
+         SELECT string_agg(DISTINCT g.reason, '; ') FROM data_gaps g
+         WHERE g.instrument_id = c.instrument_id AND g.from_seq < upper(holes.seqs) AND g.to_seq >= lower(holes.seqs)
+           AND int8range(g.from_seq, g.to_seq, '[]') && holes.seqs
+       ), 'hole between stored trades') END AS why,
+       coalesce(holes.seqs, '{}') AS missing_seqs
+FROM trade_coverage c
+JOIN instruments i USING (instrument_id)
+LEFT JOIN LATERAL (
+  SELECT upper(seqs) AS ends FROM trade_coverage
+  WHERE instrument_id = c.instrument_id AND day < c.day AND NOT isempty(seqs) ORDER BY day DESC LIMIT 1
+) AS before ON true
+LEFT JOIN LATERAL (
+  SELECT seqs FROM trade_coverage WHERE instrument_id = c.instrument_id AND day > c.day AND NOT isempty(seqs) ORDER BY day LIMIT 1
+) AS after ON true
+CROSS JOIN LATERAL (SELECT sum(upper(r) - lower(r))::int8 AS n FROM unnest(c.seqs) AS r) AS stored
+-- A day begins behind what the day before holds. What the next day holds of its numbers (trades of one moment, at midnight) is not
+-- missing.
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(upper(r) - lower(r)), 0)::int8 AS n, range_agg(r) AS seqs
+  FROM unnest(int8multirange(int8range(least(coalesce(before.ends, lower(c.seqs)), upper(c.seqs)), upper(c.seqs)))
+              - c.seqs - coalesce(after.seqs, '{}')) AS r
+) AS holes
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(upper(r) - lower(r)), 0)::int8 AS n
+  FROM (
+    SELECT range_agg(int8range(g.from_seq, g.to_seq, '[]')) AS seqs FROM data_gaps g
+    WHERE g.instrument_id = c.instrument_id AND g.from_seq < upper(c.seqs) AND g.to_seq >= lower(c.seqs) AND g.status IN ('closed', 'unfillable')
+  ) AS ended, unnest(c.seqs * ended.seqs) AS r
+) AS healed
+WHERE NOT isempty(c.seqs);
+
+COMMENT ON VIEW v_completeness IS 'How complete the trades are: a row per instrument and UTC day on which anything is stored.
+All counts are of the exchange''s sequence numbers; for aggregates that is more than rows, because one row covers seq..seq_last.
+expected: the numbers that belong to the day: stored + missing.
+stored: the numbers whose trades are stored under this day.
+healed: those of the stored numbers that lie inside gaps that have ended: closed ones, or the recovered part of unfillable ones.
+missing: numbers between the first and the last stored one of the day that are not stored, and those between the last number of the
+  stored day before and the first of this day. What the next stored day holds of them is not missing. What is missing before the
+  first or behind the last stored number of an instrument cannot be seen here; data_gaps may tell of it.
+why: reasons of the gaps that touch the missing numbers, else "hole between stored trades"; null when nothing is missing.';
+COMMENT ON COLUMN v_completeness.first_seq IS 'Lowest number stored under this day';
+COMMENT ON COLUMN v_completeness.last_seq IS 'Highest number stored under this day';
+COMMENT ON COLUMN v_completeness.expected IS 'Numbers that belong to this day: stored + missing';
+COMMENT ON COLUMN v_completeness.stored IS 'Numbers stored under this day';
+COMMENT ON COLUMN v_completeness.healed IS 'Stored numbers inside closed gaps, or the recovered part of unfillable ones';
+COMMENT ON COLUMN v_completeness.missing IS 'expected - stored, a hole in front of the day''s first number included';
+COMMENT ON COLUMN v_completeness.why IS 'Reasons of the gaps that touch the missing numbers; null when nothing is missing';
+COMMENT ON COLUMN v_completeness.missing_seqs IS 'The missing numbers themselves';
+
 INSERT INTO pgmigrations (name, run_on) VALUES
   ('0001_instruments', now()),
   ('0002_day_partitions', now()),
@@ -254,6 +308,7 @@ INSERT INTO pgmigrations (name, run_on) VALUES
   ('0004_candles_tickers', now()),
   ('0005_gaps_and_audit', now()),
   ('0006_stored_already', now()),
-  ('0007_backfill_jobs', now());
+  ('0007_backfill_jobs', now()),
+  ('0008_completeness', now());
 
 COMMIT;
