@@ -33,6 +33,8 @@ export async function joinFleet(ctx: ServiceContext, redis: Redis, describe: () 
   };
   await beat();
   const timer = setInterval(() => {
+    // What is asked while Redis is away would pile up in the client, and be asked all at once when it is back.
+    if (redis.status !== 'ready') return;
     beat().catch((error: unknown) => ctx.log.debug({ err: toError(error) }, 'heartbeat failed'));
   }, RENEW_MS);
   ctx.scope.own(timer, async (t) => {

@@ -75,7 +75,8 @@ export class Keeper {
         }
       }),
       every(signal, async () => {
-        await this.#figures().catch(() => undefined);
+        // What is asked while Redis is away would pile up in the client.
+        if (this.#options.redis.status === 'ready') await this.#figures().catch(() => undefined);
         return FIGURES_EVERY_MS;
       }),
     ]);

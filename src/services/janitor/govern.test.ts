@@ -38,7 +38,8 @@ const states = (): Promise<(string | null)[]> => redis().mget(systemStateSimpleK
 
 async function logged(exchange: string): Promise<{ ver: number; epoch: number; line: string }[]> {
   const { rows } = await client.query<{ ver: number; epoch: number; line: string }>(
-    `SELECT ver::int, epoch::int, coalesce(from_state, '-') || ' ' || to_state || ' by ' || by AS line FROM state_log WHERE exchange = $1 ORDER BY ver`, [exchange]);
+    `SELECT ver::int, epoch::int, coalesce(from_state, '-') || ' ' || to_state || ' by ' || by AS line
+     FROM state_log WHERE exchange = $1 ORDER BY ver`, [exchange]);
   return rows;
 }
 

@@ -80,18 +80,18 @@ export class Control {
       this.#answer('subscription.rejected', symbol, command, { reason: 'the venue does not list this symbol' });
     const members = symbols
       .filter((symbol) => !unlisted.has(symbol))
-      .flatMap((symbol) => command.channels.map((channel) => `${channel}:${symbol}`));
+      .flatMap((symbol) => [...new Set(command.channels)].map((channel) => `${channel}:${symbol}`));
     if (members.length === 0) return;
+    const known = new Set(members.filter((member) => subscriptions.has(member)));
     await addWanted(redis, marketId, members);
     await this.#sync();
-    const requestId = command.request_id;
-    if (requestId !== undefined) for (const member of members) subscriptions.await(member, requestId);
+    for (const member of members) if (known.has(member) || command.request_id !== undefined) subscriptions.await(member, command.request_id);
   }
 
   async #unsubscribe(command: SubscriptionCommand, symbols: readonly string[]): Promise<void> {
     const { redis, marketId, subscriptions } = this.#o;
     const members = symbols.flatMap((symbol) =>
-      command.channels.map((channel) => ({ symbol, channel, member: `${channel}:${symbol}` })),
+      [...new Set(command.channels)].map((channel) => ({ symbol, channel, member: `${channel}:${symbol}` })),
     );
     const removed = await removeWanted(
       redis,
@@ -101,6 +101,8 @@ export class Control {
     members.forEach(({ symbol, channel, member }, i) => {
       if (removed[i] !== true)
         this.#answer('subscription.removed', symbol, command, { channel, note: 'was not subscribed' });
+      // Wanted, but never to be had: nobody will confirm that it is gone.
+      else if (!subscriptions.has(member)) this.#answer('subscription.removed', symbol, command, { channel });
       else if (command.request_id !== undefined) subscriptions.awaitRemoval(member, command.request_id);
     });
     await this.#sync();

@@ -159,6 +159,8 @@ export class MarketReceiver {
       setInterval(() => this.#pipeline.tick(), Math.min(TICK_MS, Math.max(10, this.#d.ctx.config.tickerIntervalMs))),
       setInterval(() => this.#everySecond(), SECOND_MS),
       setInterval(() => {
+        // What is asked while Redis is away would pile up in the client.
+        if (this.#d.redis.status !== 'ready') return;
         this.control
           .sync()
           .catch((error: unknown) => this.#log.debug({ err: toError(error) }, 'wanted set not re-read'));

@@ -28,6 +28,8 @@ interface Entry extends Subscription {
   state: SubscriptionState;
   /** Commands that wait for the outcome. */
   requests: string[];
+  /** Why it is refused. */
+  refusal: string;
 }
 
 export class Subscriptions {
@@ -85,12 +87,19 @@ export class Subscriptions {
     if (changed) this.#o.retarget(new Set([...this.#entries.values()].flatMap((entry) => entry.wires)));
   }
 
-  /** A command waits for the outcome of a member; told at once when it is known already. */
-  await(member: string, requestId: string): void {
+  /** A command (with an id or none) waits for the outcome of a member; told at once when it is known already. */
+  await(member: string, requestId: string | undefined): void {
     const entry = this.#entries.get(member);
     if (entry === undefined) return;
-    if (entry.state === 'active') this.#tell('subscription.accepted', 'info', entry, {}, [requestId]);
-    else entry.requests.push(requestId);
+    const ids = requestId === undefined ? [] : [requestId];
+    if (entry.state === 'active') this.#tell('subscription.accepted', 'info', entry, {}, ids);
+    else if (entry.state === 'refused') this.#tell('subscription.rejected', 'warning', entry, { reason: entry.refusal, retried: true }, ids);
+    else entry.requests.push(...ids);
+  }
+
+  /** Whether something is, or shall be, subscribed for a member. */
+  has(member: string): boolean {
+    return this.#entries.has(member);
   }
 
   /** A command waits for the removal of a member, which is about to be applied. */
@@ -146,7 +155,7 @@ export class Subscriptions {
       return false;
     }
     this.#reported.delete(member);
-    const entry: Entry = { ...subscription, wires, on: new Set(), state: 'pending', requests: [] };
+    const entry: Entry = { ...subscription, wires, on: new Set(), state: 'pending', requests: [], refusal: '' };
     const leaving = this.#leaving.get(member);
     if (leaving !== undefined) this.#forget(member, leaving);
     this.#entries.set(member, entry);
@@ -192,6 +201,7 @@ export class Subscriptions {
   #refused(entry: Entry, reason: string): void {
     if (entry.state === 'refused') return;
     entry.state = 'refused';
+    entry.refusal = reason;
     this.#tell('subscription.rejected', 'warning', entry, { reason, retried: true }, entry.requests.splice(0));
   }
 
