@@ -26,11 +26,11 @@ export interface ServiceContext {
 /** What a service's main.ts exports. A one-shot service resolves when done; a long-running one when `signal` aborted. */
 export type Start = (ctx: ServiceContext) => Promise<void>;
 
-const CLOSE_DEADLINE_MS = 9_000;
+const CLOSE_DEADLINE_MS = 7_500;
 
 /**
  * Runs one service until it is done, fails, or SIGTERM/SIGINT arrives. Exit code 0 done, 1 failed, 2 bad usage or
- * configuration. Ends the process itself when closing takes longer than nine seconds.
+ * configuration. Ends the process itself when closing takes longer than seven and a half seconds.
  */
 export async function runService(service: string, readConfig: () => Config, start: Start): Promise<void> {
   let config: Config;

@@ -41,6 +41,8 @@ export interface MarketDeps {
 }
 
 const TICK_MS = 50;
+/** A market in which nothing at all moves for so long is not ready, whatever its heartbeats say. */
+const MAX_SILENCE_S = 60;
 const SECOND_MS = 1_000;
 const RESYNC_MS = 5_000;
 const DRAIN_MS = 4_000;
@@ -138,7 +140,8 @@ export class MarketReceiver {
     const detail = `${subscriptions}; last data ${ageS} s ago; ${this.#outbox.length} messages buffered`;
     if (this.#lastFailure !== null)
       return { ok: false, detail: `redis refuses messages (${this.#lastFailure}); ${detail}` };
-    return { ok: this.#connected && active > 0, detail: this.#locked ? `the venue is locked; ${detail}` : detail };
+    const flows = ageS <= MAX_SILENCE_S || this.#locked;
+    return { ok: this.#connected && active > 0 && flows, detail: this.#locked ? `the venue is locked; ${detail}` : detail };
   }
 
   /** Stops the intake, then gives what is buffered a few seconds to get into Redis. */
@@ -245,9 +248,9 @@ export class MarketReceiver {
 
   #allUp(cause: string): void {
     this.#log.info({ cause, ...this.#subscriptions.counts() }, 'feed connected');
-    this.#feeds.restartPulses(this.#d.ctx.clock.monotonicMs());
-    // After a planned change the feed never was down: nothing to tell.
+    // After a planned change the feed never was down: nothing to tell, and a silence goes on counting.
     if (this.#connected) return;
+    this.#feeds.restartPulses(this.#d.ctx.clock.monotonicMs());
     this.#connected = true;
     this.#status.connected(cause);
   }

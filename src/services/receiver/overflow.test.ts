@@ -12,7 +12,7 @@ function stage(): { overflow: Overflow; gaps: [number, number, number][]; told: 
   const status = {
     quietGap: (_symbol: string, gap: { from: number; to: number }, position: number) =>
       gaps.push([gap.from, gap.to, position]),
-    unnumberedGap: (reason: string) => told.push(reason),
+    unnumberedGap: (symbol: string, fromTs: number, reason: string) => told.push(`${symbol} ${fromTs} ${reason}`),
     event: (type: string, _severity: string, _symbol: string | null, data: unknown) =>
       told.push(`${type} ${JSON.stringify(data)}`),
   } as unknown as FeedStatusReporter;
@@ -57,10 +57,12 @@ it('moves the position with the last range alone', () => {
 
 it('counts what has no number', () => {
   const { overflow, told, report } = stage();
-  overflow.unnumbered('ohlc');
-  overflow.unnumbered('ohlc');
-  overflow.unnumbered('trade');
+  overflow.unnumbered('ohlc', 'A', 70);
+  overflow.unnumbered('ohlc', 'A', 60);
+  overflow.unnumbered('trade', 'B', 80);
   report();
-  expect(told[0]).toContain('1 trades without number, 2 closed candles');
-  expect(told).toHaveLength(2);
+  expect(told[0]).toMatch(/^A 60 .*: 0 trades without number, 2 closed candles$/);
+  expect(told[1]).toMatch(/^B 80 .*: 1 trades without number, 0 closed candles$/);
+  expect(told[2]).toContain('"symbols":2');
+  expect(told).toHaveLength(3);
 });

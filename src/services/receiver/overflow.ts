@@ -8,10 +8,18 @@ const REASON = 'the buffer was full while redis did not take messages';
 /** Ranges per symbol; live counters are contiguous, so one is usual. */
 const MAX_RANGES = 256;
 
+/** What a symbol lost that has no sequence number. */
+interface Unnumbered {
+  trade: number;
+  ohlc: number;
+  /** Exchange time of the first one, µs. */
+  fromTs: number;
+}
+
 export class Overflow {
   readonly #ranges = new Map<SymbolFeed, RangeSet>();
   readonly #figures: MarketFigures;
-  #unnumbered: Record<'trade' | 'ohlc', number> = { trade: 0, ohlc: 0 };
+  readonly #unnumbered = new Map<string, Unnumbered>();
   #trades = 0;
 
   constructor(figures: MarketFigures) {
@@ -33,10 +41,13 @@ export class Overflow {
     ranges.add(from, to);
   }
 
-  /** A message without a sequence number was dropped. */
-  unnumbered(type: 'trade' | 'ohlc'): void {
+  /** A message without a sequence number was dropped; `ts`: its exchange time, or its candle's opening, µs. */
+  unnumbered(type: 'trade' | 'ohlc', symbol: string, ts: number): void {
     this.#figures.dropped(type);
-    this.#unnumbered[type]++;
+    const lost = this.#unnumbered.get(symbol) ?? { trade: 0, ohlc: 0, fromTs: ts };
+    lost[type]++;
+    lost.fromTs = Math.min(lost.fromTs, ts);
+    this.#unnumbered.set(symbol, lost);
   }
 
   /** Reports everything dropped so far, in-band before whatever comes next, and forgets it. */
@@ -52,20 +63,18 @@ export class Overflow {
         status.quietGap(feed.symbol, { from, to, reason: REASON }, isLast ? position : Math.min(position, from - 1));
       }
     }
-    const unnumbered = { ...this.#unnumbered };
-    if (unnumbered.trade + unnumbered.ohlc > 0) {
-      status.unnumberedGap(`${REASON}: ${unnumbered.trade} trades without number, ${unnumbered.ohlc} closed candles`);
+    const unnumbered = { trade: 0, ohlc: 0 };
+    for (const [symbol, { trade, ohlc, fromTs }] of this.#unnumbered) {
+      unnumbered.trade += trade;
+      unnumbered.ohlc += ohlc;
+      status.unnumberedGap(symbol, fromTs, `${REASON}: ${trade} trades without number, ${ohlc} closed candles`);
     }
-    if (this.#trades > 0 || unnumbered.trade + unnumbered.ohlc > 0) {
-      status.event('feed.overflow', 'error', null, {
-        symbols: this.#ranges.size,
-        trades: this.#trades,
-        missing,
-        unnumbered,
-      });
+    if (this.#trades > 0 || this.#unnumbered.size > 0) {
+      const symbols = new Set([...[...this.#ranges.keys()].map((feed) => feed.symbol), ...this.#unnumbered.keys()]).size;
+      status.event('feed.overflow', 'error', null, { symbols, trades: this.#trades, missing, unnumbered });
     }
     this.#ranges.clear();
     this.#trades = 0;
-    this.#unnumbered = { trade: 0, ohlc: 0 };
+    this.#unnumbered.clear();
   }
 }

@@ -32,6 +32,10 @@ const CANDLE_INTERVAL_MS = 1_000;
 const MALFORMED_EVENT_MS = 10_000;
 const SAMPLE_CHARS = 200;
 
+/** Where our own candle payloads hold what the overflow wants to know. */
+const SYMBOL = /"symbol":"([^"]+)"/;
+const OPEN_TS = /"open_ts":(\d+)/;
+
 export class Pipeline implements MessageSink {
   readonly #o: PipelineOptions;
   readonly #normaliser: Normaliser;
@@ -112,12 +116,12 @@ export class Pipeline implements MessageSink {
     this.#candles.forget(symbol);
   }
 
-  trade(symbol: string, seq: number | null, seqLast: number | null, _exchangeTs: number, payload: string): void {
+  trade(symbol: string, seq: number | null, seqLast: number | null, exchangeTs: number, payload: string): void {
     const { outbox, overflow, figures, feeds } = this.#o;
     const feed = feeds.of(symbol);
     this.#heard(feed, 'trade');
     if (seq === null) {
-      if (!outbox.push(payload, null, 0, this.#receivedTs)) overflow.unnumbered('trade');
+      if (!outbox.push(payload, null, 0, this.#receivedTs)) overflow.unnumbered('trade', symbol, exchangeTs);
       figures.trades++;
       return;
     }
@@ -158,7 +162,7 @@ export class Pipeline implements MessageSink {
 
   readonly #candleOut = (payload: string, closed: boolean): void => {
     if (this.#o.outbox.push(payload, null, 0, 0)) this.#o.figures.candles++;
-    else if (closed) this.#o.overflow.unnumbered('ohlc');
+    else if (closed) this.#o.overflow.unnumbered('ohlc', SYMBOL.exec(payload)?.[1] ?? '', Number(OPEN_TS.exec(payload)?.[1]));
   };
 
   #tickerOut(payload: string, state: Readonly<TickerPatch>): void {

@@ -61,9 +61,9 @@ export class FeedStatusReporter {
     this.#push('gap', symbol, gap.reason, { from_seq: gap.from, to_seq: gap.to }, position);
   }
 
-  /** Messages without a sequence number are missing. */
-  unnumberedGap(reason: string): void {
-    this.#push('gap', null, reason);
+  /** Messages without a sequence number are missing, from that exchange time (µs) on. */
+  unnumberedGap(symbol: string, fromTs: number, reason: string): void {
+    this.#push('gap', symbol, reason, {}, 0, fromTs);
   }
 
   event(
@@ -87,6 +87,7 @@ export class FeedStatusReporter {
     reason: string,
     seqs: { from_seq?: number; to_seq?: number } = {},
     position = 0,
+    exchangeTs: number | null = null,
   ): void {
     const now = this.#clock.nowMicros();
     const message: FeedStatus = {
@@ -94,7 +95,7 @@ export class FeedStatusReporter {
       type: 'feed_status',
       market_id: this.#marketId,
       symbol,
-      exchange_ts: now,
+      exchange_ts: exchangeTs ?? now,
       received_ts: now,
       status,
       ...seqs,
