@@ -17,6 +17,8 @@ export interface StateChange {
   atMicros: number;
   by: string;
   reason: string;
+  /** The version the caller saw: another one is refused as STALE. */
+  ver?: number;
 }
 
 export type StateOutcome =
@@ -26,7 +28,7 @@ export type StateOutcome =
 /** Moves one exchange's state and the aggregate over `exchanges` in one script; works when Redis is full. */
 export async function changeState(redis: Redis, change: StateChange, exchanges: readonly string[]): Promise<StateOutcome> {
   const keys = [systemStateKey(change.exchange), systemStateMetaKey(change.exchange), systemStateSimpleKey, ...exchanges.map(systemStateKey)];
-  const args = [change.expected ?? '', change.to, change.epoch, change.atMicros, change.by, change.reason];
+  const args = [change.expected ?? '', change.to, change.epoch, change.atMicros, change.by, change.reason, change.ver ?? ''];
   const reply = (await runScript(redis, cas, keys, args)) as [number, string, string, number, number];
   const [ok, second, third, ver, epoch] = reply;
   if (ok === 1) return { ok: true, from: asState(second), to: change.to, ver, epoch };

@@ -1,7 +1,7 @@
 // The only reader of process.env: parses it once, at the door, into a frozen Config. A typo, an unknown market or a bad URL
 // stops the start with one line that names the variable and the value. `.env.example` lists all of them (a test compares).
 import { readFileSync } from 'node:fs';
-import { channelValues, resolutionValues, type Channel, type Resolution } from '../contracts/index.ts';
+import { channelValues, resolutionValues, show, tradeSchema, type Channel, type Resolution } from '../contracts/index.ts';
 import { UsageError } from '../core/errors.ts';
 import { closestName } from '../core/spelling.ts';
 import { VARIABLES, type VariableName } from './variables.ts';
@@ -27,6 +27,7 @@ export interface Config {
   readonly claimIdleMs: number;
   readonly batchMaxRows: number;
   readonly bufferMessages: number;
+  readonly backfillDays: number;
   readonly backfillWorkers: number;
   readonly jobLeaseMs: number;
   /** Retention of 0 days: for ever. */
@@ -60,8 +61,10 @@ export interface KnownMarket {
   readonly wsUrl: string;
   readonly restUrl: string;
   readonly defaultSymbols: readonly string[];
+  readonly candleResolutions: readonly Resolution[];
 }
 
+type Known = Readonly<Record<string, KnownMarket>>;
 type Env = Readonly<Record<string, string | undefined>>;
 
 const MARKET_SUFFIXES = ['_SYMBOLS', '_WS_URL', '_REST_URL'] as const;
@@ -70,13 +73,15 @@ const MARKET_SUFFIXES = ['_SYMBOLS', '_WS_URL', '_REST_URL'] as const;
  * Reads the environment (and `*_FILE` files); `options` from the command line stand above it. Throws UsageError with one line on
  * anything that is not right.
  */
-export function loadConfig(known: Readonly<Record<string, KnownMarket>>, environment: Env = process.env, options: Env = {}): Config {
+export function loadConfig(known: Known, environment: Env = process.env, options: Env = {}): Config {
   const env = { ...environment, ...options };
   refuseUnknownNames(known, env);
-  const read = reader(env);
+  const given = reader(env);
+  const read = (name: VariableName): string => given(name) || VARIABLES[name].default;
+  const marketIds = markets(read('MARKETS'), known);
   const mode = oneOf('EXCHANGE_MODE', read('EXCHANGE_MODE'), ['live', 'sim'] as const);
   const executorMode = oneOf('EXECUTOR_MODE', read('EXECUTOR_MODE'), ['observe', 'paper', 'test', 'live'] as const);
-  const simUrl = url('SIM_URL', read('SIM_URL'), ['http:', 'https:']);
+  const simUrl = insecureOnlyNearby('SIM_URL', url('SIM_URL', read('SIM_URL'), ['http:', 'https:']));
   const redisUrl = url('REDIS_URL', read('REDIS_URL'), ['redis:', 'rediss:']);
   const databaseUrl = url('DATABASE_URL', read('DATABASE_URL'), ['postgres:', 'postgresql:']);
   const streamRedisUrl = read('STREAM_REDIS_URL') === '' ? redisUrl : url('STREAM_REDIS_URL', read('STREAM_REDIS_URL'), ['redis:', 'rediss:']);
@@ -86,14 +91,15 @@ export function loadConfig(known: Readonly<Record<string, KnownMarket>>, environ
     redisUrl,
     streamRedisUrl,
     exchangeMode: mode,
-    markets: list(read('MARKETS')).map((id) => marketConfig(id, known, env, mode === 'sim' ? simUrl : null)),
+    markets: marketIds.map((id) => marketConfig(id, known, given, mode === 'sim' ? simUrl : null)),
     channels: list(read('CHANNELS')).map((name) => oneOf('CHANNELS', name, channelValues)),
-    resolutions: list(read('OHLC_RESOLUTIONS')).map((name) => oneOf('OHLC_RESOLUTIONS', name, resolutionValues)),
+    resolutions: resolutions(read('OHLC_RESOLUTIONS'), marketIds, known),
     tickerIntervalMs: whole('TICKER_INTERVAL_MS', read('TICKER_INTERVAL_MS'), 0, 60_000),
     tickerSampleMs: whole('TICKER_SAMPLE_MS', read('TICKER_SAMPLE_MS'), 0, 3_600_000),
     claimIdleMs: whole('CLAIM_IDLE_MS', read('CLAIM_IDLE_MS'), 100, 3_600_000),
     batchMaxRows: whole('BATCH_MAX_ROWS', read('BATCH_MAX_ROWS'), 1, 50_000),
     bufferMessages: whole('RECEIVER_BUFFER_MESSAGES', read('RECEIVER_BUFFER_MESSAGES'), 100, 10_000_000),
+    backfillDays: whole('BACKFILL_DAYS', read('BACKFILL_DAYS'), 0, 730),
     backfillWorkers: whole('BACKFILL_WORKERS', read('BACKFILL_WORKERS'), 1, 64),
     jobLeaseMs: whole('JOB_LEASE_MS', read('JOB_LEASE_MS'), 100, 3_600_000),
     maintenance: {
@@ -119,37 +125,67 @@ export function loadConfig(known: Readonly<Record<string, KnownMarket>>, environ
   } satisfies Config);
 }
 
-/** A variable's value: from `NAME_FILE` when that is set, else `NAME`, else its default. */
-function reader(env: Env): (name: VariableName) => string {
+/** What is given for a variable: the content of `NAME_FILE` when that is set, else `NAME`; empty: nothing is. */
+function reader(env: Env): (name: string) => string {
   return (name) => {
     const file = env[`${name}_FILE`];
-    if (file === undefined || file === '') return env[name]?.trim() || VARIABLES[name].default;
+    if (file === undefined || file === '') return env[name]?.trim() ?? '';
     if (env[name] !== undefined && env[name] !== '') throw new UsageError(`${name} and ${name}_FILE are both set: keep one`);
-    try {
-      return readFileSync(file, 'utf8').trim();
-    } catch (error) {
-      throw new UsageError(`${name}_FILE: cannot read ${file}`, { cause: error });
-    }
+    const text = content(name, file);
+    // A secret that was cut to nothing must not become the default.
+    if (text === '') throw new UsageError(`${name}_FILE: ${file} is empty`);
+    return text;
   };
 }
 
-function marketConfig(id: string, known: Readonly<Record<string, KnownMarket>>, env: Env, simUrl: string | null): MarketConfig {
-  const market = Object.hasOwn(known, id) ? known[id] : undefined;
-  if (market === undefined) throw new UsageError(`MARKETS: unknown market ${id}; known: ${Object.keys(known).join(', ')}`);
+function content(name: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new UsageError(`${name}_FILE: cannot read ${file}`, { cause: error });
+  }
+}
+
+function markets(text: string, known: Known): string[] {
+  const ids = list(text);
+  const stranger = ids.find((id) => !Object.hasOwn(known, id));
+  if (stranger !== undefined) throw new UsageError(`MARKETS: unknown market ${stranger}; known: ${Object.keys(known).join(', ')}`);
+  if (ids.length === 0) throw new UsageError(`MARKETS: ${show(text)} names no market; known: ${Object.keys(known).join(', ')}`);
+  return ids;
+}
+
+/** Candles that a market does not serve would be missing without a word. */
+function resolutions(text: string, marketIds: readonly string[], known: Known): Resolution[] {
+  const wanted = list(text).map((name) => oneOf('OHLC_RESOLUTIONS', name, resolutionValues));
+  for (const id of marketIds) {
+    const served = known[id]?.candleResolutions ?? [];
+    const other = wanted.find((resolution) => !served.includes(resolution));
+    if (other !== undefined) throw new UsageError(`OHLC_RESOLUTIONS: ${id} does not serve "${other}"; it serves ${served.join(', ')}`);
+  }
+  return wanted;
+}
+
+function marketConfig(id: string, known: Known, given: (name: string) => string, simUrl: string | null): MarketConfig {
+  const market = known[id]!;
   const name = id.toUpperCase();
   const base = (suffix: '_WS_URL' | '_REST_URL', real: string, protocols: string[]): string => {
-    const given = env[name + suffix]?.trim();
-    if (given !== undefined && given !== '') return insecureOnlyNearby(name + suffix, url(name + suffix, given, protocols));
+    const other = given(name + suffix);
+    if (other !== '') return insecureOnlyNearby(name + suffix, url(name + suffix, other, protocols));
     return simUrl === null ? real : simulated(simUrl, id, real);
   };
-  const symbols = env[`${name}_SYMBOLS`];
+  const symbols = given(`${name}_SYMBOLS`);
   return {
     marketId: id,
     exchange: market.exchange,
     wsUrl: base('_WS_URL', market.wsUrl, ['ws:', 'wss:']),
     restUrl: base('_REST_URL', market.restUrl, ['http:', 'https:']),
-    symbols: symbols === undefined || symbols.trim() === '' ? market.defaultSymbols : list(symbols),
+    symbols: symbols === '' ? market.defaultSymbols : list(symbols).map((symbol) => symbolName(`${name}_SYMBOLS`, symbol)),
   };
+}
+
+function symbolName(name: string, value: string): string {
+  if (tradeSchema.shape.symbol.safeParse(value).success && value.isWellFormed()) return value;
+  throw new UsageError(`${name}: ${show(value)} cannot be a symbol: at most 96 characters, no space, quote or backslash`);
 }
 
 /** The simulator serves each market below its id, with the path of the real base. */
@@ -160,20 +196,25 @@ function simulated(simUrl: string, marketId: string, real: string): string {
   return `${scheme}//${sim.host}/${marketId}${target.pathname === '/' ? '' : target.pathname}`;
 }
 
-function refuseUnknownNames(known: Readonly<Record<string, KnownMarket>>, env: Env): void {
+function refuseUnknownNames(known: Known, env: Env): void {
   const marketNames = Object.keys(known).flatMap((id) => MARKET_SUFFIXES.map((suffix) => id.toUpperCase() + suffix));
   const names = [...Object.keys(VARIABLES), ...marketNames];
   for (const name of Object.keys(env)) {
     const bare = name.endsWith('_FILE') ? name.slice(0, -5) : name;
     if (names.includes(bare)) continue;
-    const suffix = MARKET_SUFFIXES.find((s) => name.endsWith(s));
-    const meant = closestName(name, names);
+    const suffix = MARKET_SUFFIXES.find((s) => bare.endsWith(s));
+    const meant = closestName(bare, names) ?? begunName(bare, names);
     if (suffix === '_SYMBOLS' || (suffix !== undefined && meant !== null)) {
-      const market = name.slice(0, -suffix.length).toLowerCase();
+      const market = bare.slice(0, -suffix.length).toLowerCase();
       throw new UsageError(`${name}: unknown market ${market}; known: ${Object.keys(known).join(', ')}`);
     }
     if (meant !== null) throw new UsageError(`${name}: unknown variable, did you mean ${meant}?`);
   }
+}
+
+/** The known name that `name` leaves unfinished (TICKER_SAMPLE), or null. One word alone (LOG, REDIS) may be anybody's. */
+function begunName(name: string, known: readonly string[]): string | null {
+  return name.includes('_') ? known.find((candidate) => candidate.startsWith(`${name}_`)) ?? null : null;
 }
 
 function list(text: string): string[] {

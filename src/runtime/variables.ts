@@ -24,6 +24,7 @@ export const VARIABLES = {
       'empty: manual where EXECUTOR_MODE is test or live',
   },
   EXECUTOR_MODE: { default: 'observe', help: 'observe, paper, test or live' },
+  BACKFILL_DAYS: { default: '1', help: 'Candles that a bootstrap asks for where none are stored; 0: none' },
   BACKFILL_WORKERS: { default: '2', help: 'Jobs that one backfill process works on at once, per queue' },
   JOB_LEASE_MS: { default: '30000', help: 'A job of a dead worker returns to its queue after this long' },
   STREAM_RETAIN_MS: { default: '3600000', help: 'Entries of stream:market_data younger than this stay, even when every consumer group has them' },

@@ -25,3 +25,9 @@ export async function saveProgress(client: Pick<Client, 'query'>, jobId: string,
     [jobId, nextTs, rows, done],
   );
 }
+
+/** Which of these jobs are done. */
+export async function findDone(client: Pick<Client, 'query'>, jobIds: readonly string[]): Promise<Set<string>> {
+  const { rows } = await client.query<{ job_id: string }>('SELECT job_id FROM backfill_jobs WHERE job_id = ANY($1) AND done_at IS NOT NULL', [jobIds]);
+  return new Set(rows.map((row) => row.job_id));
+}

@@ -138,3 +138,32 @@ export async function insertHoles(client: Pick<Client, 'query'>, holes: readonly
     [holes.map((h) => h.instrumentId), holes.map((h) => h.from), holes.map((h) => h.to), reason]);
   return rowCount ?? 0;
 }
+
+/** A gap that is known by time alone: candles, or trades of a venue without sequence numbers. */
+export interface TimeGap {
+  readonly gapId: string;
+  readonly marketId: string;
+  readonly symbol: string;
+  /** µs since the epoch. */
+  readonly fromTs: number;
+  readonly toTs: number;
+}
+
+/** Gaps by time that are over since `settleSeconds`, oldest first; those that were open are `healing` from now on. */
+export async function claimTimeGaps(client: Pick<Client, 'query'>, settleSeconds: number, limit: number): Promise<TimeGap[]> {
+  const { rows } = await client.query<{ gap_id: string; market_id: string; symbol: string; from_us: string; to_us: string }>(
+    `WITH picked AS (
+       SELECT gap_id FROM data_gaps WHERE status IN ('open', 'healing') AND from_seq IS NULL AND to_ts < now() - $1::int * interval '1 second'
+       ORDER BY detected_at, gap_id LIMIT $2
+     ), opened AS (
+       UPDATE data_gaps SET status = 'healing' WHERE gap_id IN (SELECT gap_id FROM picked) AND status = 'open'
+     )
+     SELECT g.gap_id, i.market_id, i.symbol, (extract(epoch FROM g.from_ts) * 1000000)::int8 AS from_us, (extract(epoch FROM g.to_ts) * 1000000)::int8 AS to_us
+     FROM data_gaps g JOIN picked USING (gap_id) JOIN instruments i USING (instrument_id) ORDER BY g.detected_at, g.gap_id`, [settleSeconds, limit]);
+  return rows.map((row) => ({ gapId: row.gap_id, marketId: row.market_id, symbol: row.symbol, fromTs: Number(row.from_us), toTs: Number(row.to_us) }));
+}
+
+/** Closes a gap by time whose candles were all fetched. */
+export async function closeTimeGap(client: Pick<Client, 'query'>, gapId: string): Promise<void> {
+  await client.query(`UPDATE data_gaps SET status = 'closed', closed_at = now() WHERE gap_id = $1 AND status IN ('open', 'healing')`, [gapId]);
+}

@@ -1,6 +1,6 @@
 // Candles. What may replace a stored one: a final candle replaces a provisional one whatever their age; among equals the
 // one received later wins. So a redelivered or reordered candle changes nothing, and nothing provisional hides a final one.
-import type { Ohlc } from '../contracts/index.ts';
+import { resolutionValues, type Ohlc } from '../contracts/index.ts';
 import type { Client } from './connect.ts';
 import { columnArrays, unnestInsert, type Cell, type ColumnTypes } from './unnest.ts';
 
@@ -39,6 +39,17 @@ export async function upsertOhlc(client: Client, rows: readonly OhlcRow[]): Prom
   if (rows.length === 0) return 0;
   const { rowCount } = await client.query({ ...UPSERT, values: columnArrays(TYPES, strongest(rows), cell) });
   return rowCount ?? 0;
+}
+
+/** Open time (µs) of the newest final candle of each series `market symbol resolution`. */
+export async function lastFinalCandles(client: Pick<Client, 'query'>): Promise<Map<string, number>> {
+  // One descent of the key per series, however many candles there are.
+  const { rows } = await client.query<{ series: string; us: string }>(
+    `SELECT i.market_id || ' ' || i.symbol || ' ' || s.resolution AS series, (extract(epoch FROM last.open_ts) * 1000000)::int8 AS us
+     FROM instruments i CROSS JOIN unnest($1::text[]) AS s(resolution)
+     CROSS JOIN LATERAL (SELECT open_ts FROM ohlc o WHERE o.instrument_id = i.instrument_id AND o.resolution = s.resolution AND o.is_final
+       ORDER BY open_ts DESC LIMIT 1) AS last WHERE i.status = 'open'`, [resolutionValues]);
+  return new Map(rows.map((row) => [row.series, Number(row.us)]));
 }
 
 /** One statement may touch a row once: the candle that would have won in the end. */

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Moves one exchange's state (design: state machine) and rewrites the aggregate, at once.
 -- KEYS  1 system:state:<exchange>   2 system:state:<exchange>:meta   3 system:state:simple   4.. state keys of all enabled exchanges
--- ARGV  1 expected state ('*' any, '' none yet)   2 new state   3 epoch of the caller   4 now, µs   5 by   6 reason
+-- ARGV  1 expected state ('*' any, '' none yet)   2 new state   3 epoch of the caller   4 now, µs   5 by   6 reason   7 version the caller saw ('' any)
 -- Reply {1, from, to, ver, epoch}   or {0, why, actual state, ver, epoch}
 local legal = {
   [''] = { BOOTSTRAPPING = true },
@@ -18,6 +18,7 @@ local meta = redis.call('HMGET', KEYS[2], 'ver', 'epoch')
 local ver, epoch = tonumber(meta[1] or '0'), tonumber(meta[2] or '0')
 local mine = tonumber(ARGV[3])
 if mine < epoch then return { 0, 'FENCED', current, ver, epoch } end
+if ARGV[7] ~= '' and tonumber(ARGV[7]) ~= ver then return { 0, 'STALE', current, ver, epoch } end
 if ARGV[1] ~= '*' and ARGV[1] ~= current then return { 0, 'STALE', current, ver, epoch } end
 local edges = legal[current] or { LOCKED = true, BOOTSTRAPPING = true }
 if not edges[ARGV[2]] then return { 0, 'ILLEGAL', current, ver, epoch } end

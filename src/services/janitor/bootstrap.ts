@@ -2,12 +2,14 @@
 // when Redis has lost the states.
 import type { Redis } from 'ioredis';
 import { seedVersion } from '../../bus/state.ts';
-import type { SystemState } from '../../contracts/index.ts';
+import { WorkQueue } from '../../bus/queue.ts';
+import { queueOhlcWorkKey, type SystemState } from '../../contracts/index.ts';
 import { toError } from '../../core/errors.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import type { Pool } from '../../store/connect.ts';
 import { lastStateVersion } from '../../store/state_log.ts';
 import { checkSchema, logStates, makePartitions, migrate } from './database.ts';
+import { queueHistory } from './history.ts';
 import { syncMarkets } from './instruments.ts';
 import { BootstrapStates } from './states.ts';
 
@@ -24,6 +26,9 @@ export async function bootstrap(ctx: ServiceContext, pool: Pool, redis: Redis): 
     const markets = await syncMarkets(ctx, pool, redis);
     await states.moveAll('RECONCILING', `instruments synchronised: ${markets.map((m) => `${m.marketId} ${m.tradable}`).join(', ')}`);
     await checkSchema(ctx, pool);
+    const queue = new WorkQueue({ redis, queue: queueOhlcWorkKey, worker: 'janitor', leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros() });
+    const queued = await queueHistory(config, pool, queue, clock.nowMicros());
+    log.info({ jobs: queued, days: config.backfillDays }, 'candle history queued');
     await states.moveAll(...decision(config.unlockPolicy));
   } catch (error) {
     await lock(ctx, states, pool, error);

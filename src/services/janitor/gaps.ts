@@ -1,15 +1,19 @@
 // Gaps become work. What the receiver reported in-band is in data_gaps already; independent of it, holes between the stored
 // sequence numbers are looked for, so that a gap nobody noticed is found, too.
 import type { WorkQueue } from '../../bus/queue.ts';
-import type { TradeJob } from '../../contracts/index.ts';
+import type { OhlcJob, Resolution, TradeJob } from '../../contracts/index.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { Pool } from '../../store/connect.ts';
-import { claimGaps, findHoles, insertHoles, type Hole } from '../../store/gaps.ts';
+import { findDone } from '../../store/backfill_jobs.ts';
+import { claimGaps, claimTimeGaps, closeTimeGap, findHoles, insertHoles, type Hole, type TimeGap } from '../../store/gaps.ts';
 
 export interface GapKeeperOptions {
   pool: Pool;
   queue: Pick<WorkQueue, 'push'>;
+  candles: Pick<WorkQueue, 'push'>;
+  /** Resolutions that are recorded of a market. */
+  resolutions: (marketId: string) => readonly Resolution[];
   clock: Pick<Clock, 'monotonicMs'>;
   log: Pick<Logger, 'info'>;
   /** A hole must have been there this long: trades may still be on their way, out of order. */
@@ -21,6 +25,9 @@ const ROUND = 1_000;
 /** Deeper holes belong to audits. */
 const DAYS_BACK = 3;
 const REASON = 'hole between stored trades';
+/** Candles of that time must be final before they are asked for: those of a minute soon are. */
+const TIME_SETTLE_S = 90;
+const DAY = 86_400_000_000;
 
 export class GapKeeper {
   readonly #options: GapKeeperOptions;
@@ -43,6 +50,29 @@ export class GapKeeper {
       if (await queue.push(job)) queued++;
     }
     return queued;
+  }
+
+  /** Gaps by time: the candles of that time are fetched again, and the gap closes when all of them were. Returns how many jobs were queued. */
+  async queueCandles(): Promise<number> {
+    const { pool, candles } = this.#options;
+    let queued = 0;
+    for (const gap of await claimTimeGaps(pool, TIME_SETTLE_S, ROUND)) {
+      const jobs = this.#candleJobs(gap);
+      const done = await findDone(pool, jobs.map((job) => job.job_id));
+      const open = jobs.filter((job) => !done.has(job.job_id));
+      if (open.length === 0) await closeTimeGap(pool, gap.gapId);
+      for (const job of open) if (await candles.push(job)) queued++;
+    }
+    return queued;
+  }
+
+  #candleJobs({ gapId, marketId, symbol, fromTs, toTs }: TimeGap): OhlcJob[] {
+    // A day to both sides holds whatever candle the gap lies in, up to that of a day.
+    const span = (resolution: Resolution): number => (/[dwM]$/.test(resolution) ? DAY : DAY / 24);
+    return this.#options.resolutions(marketId).map((resolution) => ({
+      job_id: `gap:${gapId}:${resolution}`, market_id: marketId, symbol, resolution, reason: `gap ${gapId}`, attempts: 0,
+      start: fromTs - span(resolution), end: toTs + span(resolution),
+    }));
   }
 
   /** Looks for holes; those that stay become gaps. Returns how many did. */

@@ -84,6 +84,38 @@ describe('states', () => {
   });
 });
 
+describe('candles', () => {
+  it('are asked for by a bootstrap: from the last final one on, else for BACKFILL_DAYS', async () => {
+    const jobs = async (): Promise<Record<string, unknown>[]> =>
+      (await redis().lrange('queue:ohlc_work', 0, -1)).map((text) => JSON.parse(text) as Record<string, unknown>);
+    const first = (await jobs()).find((job) => job['market_id'] === 'binance_spot' && job['symbol'] === 'BTCUSDT')!;
+    expect(first).toMatchObject({ resolution: '1m', reason: 'bootstrap', attempts: 0 });
+    expect(Number(first['end']) - Number(first['start'])).toBe(86_400_000_000);
+    await redis().flushall();
+    await client.query(
+      `INSERT INTO ohlc SELECT instrument_id, '1m', date_trunc('minute', now()) - interval '10 minutes', 1, 1, 1, 1, 1, null, null, true, 'rest', now()
+       FROM instruments WHERE market_id = 'binance_spot' AND symbol = 'BTCUSDT'`);
+    await (await runInProcess('janitor', bootstrap, stage.env)).stop();
+    const again = (await jobs()).find((job) => job['market_id'] === 'binance_spot' && job['symbol'] === 'BTCUSDT')!;
+    const minutes = (Number(again['end']) - Number(again['start'])) / 60_000_000;
+    expect(minutes).toBeGreaterThan(9);
+    expect(minutes).toBeLessThan(12);
+  });
+
+  it('of a gap by time are fetched, and close it', async () => {
+    const id = await instrumentId('BTC-PERPETUAL');
+    await client.query(
+      `INSERT INTO data_gaps (instrument_id, from_ts, to_ts, reason, detected_at)
+       VALUES ($1, now() - interval '10 minutes', now() - interval '5 minutes', 'full', now())`, [id]);
+    await redis().del('queue:ohlc_work', 'jobs:queue:ohlc_work');
+    await governor();
+    await until(async () => (await redis().llen('queue:ohlc_work')) === 1);
+    const job = JSON.parse((await redis().lindex('queue:ohlc_work', 0))!) as { job_id: string };
+    await client.query('INSERT INTO backfill_jobs (job_id, next_ts, rows, pages, done_at) VALUES ($1, now(), 1, 1, now())', [job.job_id]);
+    await until(async () => (await client.query(`SELECT FROM data_gaps WHERE status = 'closed'`)).rowCount === 1);
+  });
+});
+
 describe('gaps', () => {
   it('become jobs, each once; a job that Redis lost is queued again', async () => {
     const id = await instrumentId('BTC-PERPETUAL');

@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { closeRedis, connectRedis } from '../../bus/connect.ts';
 import { joinFleet } from '../../bus/fleet.ts';
 import { WorkQueue } from '../../bus/queue.ts';
-import { queueTradeWorkKey } from '../../contracts/index.ts';
+import { queueOhlcWorkKey, queueTradeWorkKey, type Resolution } from '../../contracts/index.ts';
 import { toError } from '../../core/errors.ts';
+import { marketOf } from '../../exchanges/registry.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import { createPool } from '../../store/connect.ts';
 import { assertMigrated } from '../../store/migrate.ts';
@@ -29,10 +30,11 @@ export async function start(ctx: ServiceContext): Promise<void> {
   await assertMigrated(pool, { log, signal: ctx.signal, report: (why) => health.set('database', why === null, why ?? '') });
   const instance = await joinFleet(ctx, redis);
   health.set('redis', true, '');
-  const queue = new WorkQueue({
-    redis, queue: queueTradeWorkKey, worker: `governor-${instance}`, leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros(),
-  });
-  const gaps = new GapKeeper({ pool, queue, clock, log, settleMs: SETTLE_MS });
+  const queueOf = (queue: string): WorkQueue =>
+    new WorkQueue({ redis, queue, worker: `governor-${instance}`, leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros() });
+  const resolutions = (marketId: string): Resolution[] =>
+    config.resolutions.filter((resolution) => marketOf(marketId)?.candleResolutions.includes(resolution) === true);
+  const gaps = new GapKeeper({ pool, queue: queueOf(queueTradeWorkKey), candles: queueOf(queueOhlcWorkKey), resolutions, clock, log, settleMs: SETTLE_MS });
   const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
   const states = new StateWatch({ redis, pool, exchanges, clock, log });
   log.info({ instance }, 'governing');
@@ -44,6 +46,7 @@ export async function start(ctx: ServiceContext): Promise<void> {
       await bootstrap(ctx, pool, redis);
     }),
     every(ctx, GAPS_MS, 'gaps', () => gaps.queueJobs()),
+    every(ctx, HOLES_MS, 'candles', () => gaps.queueCandles()),
     every(ctx, HOLES_MS, 'holes', () => gaps.findHoles()),
   ]);
 }

@@ -32,18 +32,18 @@ export class StateWatch {
     for (const exchange of this.#options.exchanges) {
       const { state, meta } = await peekState(this.#options.redis, exchange);
       if (state === null) gone.push(exchange);
-      else if (state !== meta['state']) await this.#adopt(exchange, state, Number(meta['epoch'] ?? 0));
+      else if (state !== meta['state']) await this.#adopt(exchange, state, Number(meta['epoch'] ?? 0), Number(meta['ver'] ?? 0));
     }
     return gone;
   }
 
   /** Somebody wrote the state without the script. Only a lock may be written so; everything else becomes one. */
-  async #adopt(exchange: string, written: string, epoch: number): Promise<void> {
+  async #adopt(exchange: string, written: string, epoch: number, ver: number): Promise<void> {
     const { redis, pool, exchanges, clock, log } = this.#options;
     const atMicros = clock.nowMicros();
     const reason = written === 'LOCKED' ? 'locked by hand' : `${JSON.stringify(written.slice(0, 60))} was written by hand: only LOCKED may be`;
     const known: SystemState | '*' = systemStateValues.find((state) => state === written) ?? '*';
-    const outcome = await changeState(redis, { exchange, expected: known, to: 'LOCKED', epoch, atMicros, by: HAND, reason }, exchanges);
+    const outcome = await changeState(redis, { exchange, expected: known, to: 'LOCKED', epoch, ver, atMicros, by: HAND, reason }, exchanges);
     // Another governor was faster, or the state has moved on.
     if (!outcome.ok) return;
     log.warn({ exchange, written, reason }, 'state was written by hand');
