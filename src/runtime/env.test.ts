@@ -57,9 +57,57 @@ describe('loadConfig', () => {
     expect(config.databaseUrl).toBe('postgres://fleet:s3cr%40t@db:5432/fleet');
     expect(config.secrets).toContain('s3cr@t');
     expect(refusal({ DATABASE_URL_FILE: '/nowhere/x' })).toBe('DATABASE_URL_FILE: cannot read /nowhere/x');
+    writeFileSync(file, '\n');
+    expect(refusal({ DATABASE_URL_FILE: file })).toBe(`DATABASE_URL_FILE: ${file} is empty`);
+  });
+
+  it('reads what belongs to a market from files too', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'env-'));
+    const file = (text: string): string => {
+      const path = join(folder, `${text.length}`);
+      writeFileSync(path, `${text}\n`);
+      return path;
+    };
+    const given = {
+      MARKETS: 'deribit', DERIBIT_SYMBOLS_FILE: file('BTC-PERPETUAL,ETH-PERPETUAL'),
+      DERIBIT_WS_URL_FILE: file('wss://test.deribit.com/ws/api/v2'), DERIBIT_REST_URL_FILE: file('https://test.deribit.com/api/v2'),
+    };
+    expect(load(given).markets).toEqual([{
+      marketId: 'deribit', exchange: 'deribit', wsUrl: 'wss://test.deribit.com/ws/api/v2', restUrl: 'https://test.deribit.com/api/v2',
+      symbols: ['BTC-PERPETUAL', 'ETH-PERPETUAL'],
+    }]);
+    expect(refusal({ DERIBIT_SYMBOLS_FILE: '/nowhere/x' })).toBe('DERIBIT_SYMBOLS_FILE: cannot read /nowhere/x');
+    expect(refusal({ ...given, DERIBIT_SYMBOLS: 'X' })).toBe('DERIBIT_SYMBOLS and DERIBIT_SYMBOLS_FILE are both set: keep one');
+    expect(refusal({ DERIBIT_WS_URL_FILE: file('ws://evil.com') })).toMatch(/^DERIBIT_WS_URL: ws:\/\/ is accepted for loopback/);
+  });
+
+  it('leaves alone what is not its own', () => {
+    const foreign = ['REDIS', 'DATABASE', 'LOG', 'INSTANCE', 'METRICS', 'SIM', 'TICKER', 'PATH', 'HOME', 'npm_config_cache', 'LOG_FILE', 'ENV_FILE', 'PG_URL'];
+    expect(refusal(Object.fromEntries(foreign.map((name) => [name, 'x'])))).toBe('accepted');
+    expect(refusal(Object.fromEntries(Object.keys(process.env).map((name) => [name, process.env[name] ?? ''])))).toBe('accepted');
+  });
+
+  it('takes a symbol of any script, up to the longest that the contracts allow', () => {
+    const symbols = ['币安人生USDT', 'X'.repeat(96)];
+    expect(load({ MARKETS: 'binance_spot', BINANCE_SPOT_SYMBOLS: symbols.join(',') }).markets[0]?.symbols).toEqual(symbols);
   });
 
   it.each([
+    [{ MARKETS: ',,' }, 'MARKETS: ",," names no market; known: deribit, binance_spot, binance_usdm'],
+    [{ SIM_URL: 'http://evil.com' }, 'SIM_URL: http:// is accepted for loopback and the Compose network only, not for evil.com'],
+    [{ DERIBIT_SYMBOLS: 'BTC-PERPETUAL,BTC PERP' }, 'DERIBIT_SYMBOLS: "BTC PERP" cannot be a symbol'],
+    [{ BINANCE_SPOT_SYMBOLS: 'X'.repeat(200) }, /^BINANCE_SPOT_SYMBOLS: "X{50,}\.\.\. cannot be a symbol: at most 96 characters/],
+    [{ OHLC_RESOLUTIONS: '1m,10m' }, 'OHLC_RESOLUTIONS: binance_spot does not serve "10m"; it serves 1s, 1m,'],
+    [{ OHLC_RESOLUTIONS: '1s', MARKETS: 'binance_spot,binance_usdm' }, 'OHLC_RESOLUTIONS: binance_usdm does not serve "1s"'],
+    [{ TICKER_INTERVAL: '5' }, 'TICKER_INTERVAL: unknown variable, did you mean TICKER_INTERVAL_MS?'],
+    [{ TICKER_SAMPLE: '5' }, 'TICKER_SAMPLE: unknown variable, did you mean TICKER_SAMPLE_MS?'],
+    [{ CLAIM_IDLE: '5' }, 'CLAIM_IDLE: unknown variable, did you mean CLAIM_IDLE_MS?'],
+    [{ RECEIVER_BUFFER: '5' }, 'RECEIVER_BUFFER: unknown variable, did you mean RECEIVER_BUFFER_MESSAGES?'],
+    [{ BATCH_MAX: '5' }, 'BATCH_MAX: unknown variable, did you mean BATCH_MAX_ROWS?'],
+    [{ BATCH_MAX_FILE: '/x' }, 'BATCH_MAX_FILE: unknown variable, did you mean BATCH_MAX_ROWS?'],
+    [{ DERIBIT_WS: 'wss://x' }, 'DERIBIT_WS: unknown variable, did you mean DERIBIT_WS_URL?'],
+    [{ KRAKEN_SYMBOLS_FILE: '/x' }, 'KRAKEN_SYMBOLS_FILE: unknown market kraken; known: deribit, binance_spot, binance_usdm'],
+    [{ DATABSE_URL_FILE: '/x' }, 'DATABSE_URL_FILE: unknown variable, did you mean DATABASE_URL?'],
     [{ MARKETS: 'deribit,kraken' }, 'MARKETS: unknown market kraken; known: deribit, binance_spot, binance_usdm'],
     [{ BINANCE_SPTO_SYMBOLS: 'BTCUSDT' }, 'BINANCE_SPTO_SYMBOLS: unknown market binance_spto; known: deribit, binance_spot, binance_usdm'],
     [{ KRAKEN_SYMBOLS: 'XBT' }, 'KRAKEN_SYMBOLS: unknown market kraken; known: deribit, binance_spot, binance_usdm'],
@@ -83,5 +131,13 @@ describe('loadConfig', () => {
     for (const [name, { default: value }] of Object.entries(VARIABLES)) {
       expect(lines, name).toContain(`${value === '' ? '# ' : ''}${name}=${value}`);
     }
+  });
+
+  it('has what only Compose reads, with its default, in .env.example', () => {
+    const root = join(import.meta.dirname, '../..');
+    const [example, compose] = ['.env.example', 'docker-compose.yml'].map((name) => readFileSync(join(root, name), 'utf8')) as [string, string];
+    const composed = [...compose.matchAll(/\$\{([A-Z_]+):-([^}]*)\}/g)].filter(([, name = '']) => !(name in VARIABLES));
+    const missing = composed.filter(([, name, value]) => value !== '' && !example.includes(`\n# ${name}=${value}\n`));
+    expect(missing.map(([text]) => text)).toEqual([]);
   });
 });

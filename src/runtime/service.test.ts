@@ -14,7 +14,7 @@ async function life(
   const program = `
     import { runService, untilStopped } from ${at('service.ts')};
     import { loadConfig } from ${at('env.ts')};
-    const known = { venue: { exchange: 'venue', wsUrl: 'wss://v.test', restUrl: 'https://v.test', defaultSymbols: [] } };
+    const known = { venue: { exchange: 'venue', wsUrl: 'wss://v.test', restUrl: 'https://v.test', defaultSymbols: [], candleResolutions: ['1m'] } };
     await runService('probe', () => loadConfig(known), async (ctx) => { ${start} });`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     env: { PATH: process.env['PATH'] ?? '', MARKETS: 'venue', ...env },
