@@ -22,6 +22,8 @@ const COMMANDS = {
   start: { steps: [['src/scripts/start.ts']] },
   migrate: { steps: [['src/scripts/migrate.ts']] },
   dlq: { steps: [['src/scripts/dlq.ts']] },
+  'system-unlock': { steps: [['src/scripts/system-state.ts', 'unlock']] },
+  'system-lock': { steps: [['src/scripts/system-state.ts', 'lock']] },
   maintenance: { steps: [['src/scripts/maintenance.ts']] },
   doctor: { steps: [['src/scripts/doctor.ts']] },
   completeness: { steps: [['src/scripts/completeness.ts']] },

@@ -167,3 +167,20 @@ export async function claimTimeGaps(client: Pick<Client, 'query'>, settleSeconds
 export async function closeTimeGap(client: Pick<Client, 'query'>, gapId: string): Promise<void> {
   await client.query(`UPDATE data_gaps SET status = 'closed', closed_at = now() WHERE gap_id = $1 AND status IN ('open', 'healing')`, [gapId]);
 }
+
+export interface GapCounts {
+  /** Open or being healed for longer than asked, and shorter. */
+  old: number;
+  young: number;
+  unfillable: number;
+}
+
+/** Unsettled gaps of an exchange, and those that can never be filled. */
+export async function countGapsOf(client: Pick<Client, 'query'>, exchange: string, minutes: number): Promise<GapCounts> {
+  const { rows } = await client.query<GapCounts>(
+    `SELECT count(*) FILTER (WHERE g.status IN ('open', 'healing') AND g.detected_at < now() - $2::int * interval '1 minute')::int AS old,
+       count(*) FILTER (WHERE g.status IN ('open', 'healing') AND g.detected_at >= now() - $2::int * interval '1 minute')::int AS young,
+       count(*) FILTER (WHERE g.status = 'unfillable')::int AS unfillable
+     FROM data_gaps g JOIN instruments i USING (instrument_id) WHERE i.exchange = $1`, [exchange, minutes]);
+  return rows[0] ?? { old: 0, young: 0, unfillable: 0 };
+}

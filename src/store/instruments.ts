@@ -63,6 +63,23 @@ export async function upsertInstruments(client: Pick<Client, 'query'>, rows: rea
   return rowCount ?? 0;
 }
 
+/**
+ * Takes over a market's whole list in the caller's transaction: upserts `rows`, and gives open instruments that are neither in
+ * them nor in `alsoListed` the status `unlisted`; returns the symbols of those. Several at once wait for each other.
+ */
+export async function replaceInstruments(
+  client: Client, marketId: string, rows: readonly InstrumentFacts[], alsoListed: readonly string[] = [],
+): Promise<string[]> {
+  // Two that upsert and unlist in different orders would lock each other out.
+  await client.query(`SELECT pg_advisory_xact_lock(hashtext('replace_instruments'), hashtext($1))`, [marketId]);
+  await upsertInstruments(client, rows);
+  const { rows: gone } = await client.query<{ symbol: string }>(
+    `UPDATE instruments AS i SET status = 'unlisted', updated_at = now()
+     WHERE i.market_id = $1 AND i.status = 'open' AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS l(symbol) WHERE l.symbol = i.symbol)
+     RETURNING i.symbol`, [marketId, [...rows.map((row) => row.symbol), ...alsoListed]]);
+  return gone.map((row) => row.symbol).sort();
+}
+
 /** Number and key of every instrument. */
 export async function loadInstrumentIds(client: Pick<Client, 'query'>): Promise<InstrumentId[]> {
   const { rows } = await client.query<InstrumentId>(
@@ -119,4 +136,10 @@ export async function findGone(client: Pick<Client, 'query'>, keys: readonly Ins
      WHERE i.expiry < c.cutoff OR (i.status <> 'open' AND i.updated_at < c.cutoff)`,
     [keys.map((key) => key.marketId), keys.map((key) => key.symbol), beforeMicros]);
   return rows;
+}
+
+/** How many instruments of an exchange can be traded. */
+export async function countTradable(client: Pick<Client, 'query'>, exchange: string): Promise<number> {
+  const { rows } = await client.query<{ n: number }>('SELECT count(*)::int AS n FROM v_instruments WHERE exchange = $1', [exchange]);
+  return rows[0]?.n ?? 0;
 }
