@@ -21,6 +21,7 @@ async function findings(config: Config): Promise<Finding[]> {
   const pool = createPool(config.databaseUrl, { name: 'doctor', log: silent, max: 2 });
   try {
     const startRedis = `start Redis or correct REDIS_URL (${hostOf(config.redisUrl)})`;
+    const startStream = stream === redis ? startRedis : `start Redis or correct STREAM_REDIS_URL (${hostOf(config.streamRedisUrl)})`;
     const [reachable, database, clocks] = await Promise.all([
       examine('redis', startRedis, () => redisFindings(redis)),
       examine('postgres', `start PostgreSQL or correct DATABASE_URL (${hostOf(config.databaseUrl)})`, () => postgresFindings(pool, clock)),
@@ -32,9 +33,9 @@ async function findings(config: Config): Promise<Finding[]> {
     const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
     const rest = await Promise.all([
       ...exchanges.map((exchange) => examine(`state ${exchange}`, startRedis, () => stateFinding(redis, exchange))),
-      examine('feeds', startRedis, () => feedFindings(redis, stream, config.markets, clock)),
-      examine('stream', startRedis, () => streamFinding(stream)),
-      examine('dead letters', startRedis, () => deadLetterFinding(redis)),
+      examine('feeds', startStream, () => feedFindings(redis, stream, config.markets, clock)),
+      examine('stream', startStream, () => streamFinding(stream)),
+      examine('dead letters', startStream, () => deadLetterFinding(stream)),
     ]);
     return [...found, ...rest.flat()];
   } finally {

@@ -88,6 +88,32 @@ describe('doctor', () => {
     expect(bad.rows.get('clock binance_usdm')?.detail).toMatch(/^-(59|60)\d\d\d ms/);
   });
 
+  it('takes a status of our own for no sign of life, looks for dead letters where the stream is, and says where late rows are', async () => {
+    const other = await freshRedis({});
+    const elsewhere = new Redis(other.url);
+    const pool = createPool(database.url, { name: 'test', log: { warn: () => undefined } });
+    try {
+      const [old, now] = [clock.nowMicros() - 900_000_000, clock.nowMicros()];
+      await elsewhere.xadd(streamMarketDataKey, '*', 'payload', `{"type":"trade","market_id":"deribit","received_ts":${old}}`);
+      await elsewhere.xadd(streamMarketDataKey, '*', 'payload', `{"type":"feed_status","market_id":"deribit","received_ts":${now}}`);
+      await elsewhere.xadd(dlqStreamMarketDataKey, '*', 'payload', 'x');
+      await redis.del(dlqStreamMarketDataKey);
+      await pool.query(`DELETE FROM pgmigrations WHERE name = '9999_future'`);
+      await pool.query(`INSERT INTO tickers (instrument_id, ts, received_at) SELECT min(instrument_id), '2020-01-01Z', now() FROM instruments`);
+      const { rows } = await findings({ STREAM_REDIS_URL: other.url });
+      expect(rows.get('feed deribit')).toMatchObject({ level: 'fail', detail: expect.stringContaining('15 min') as string });
+      expect(rows.get('dead letters')).toMatchObject({ level: 'warn', detail: '1' });
+      expect(rows.get('partitions tickers')).toMatchObject({
+        level: 'warn', remedy: expect.stringMatching(/npm run maintenance -- partitions.*tickers_default/) as string,
+      });
+      const away = await findings({ STREAM_REDIS_URL: 'redis://127.0.0.1:1' });
+      expect(away.rows.get('stream')?.remedy).toContain('STREAM_REDIS_URL (127.0.0.1:1)');
+    } finally {
+      elsewhere.disconnect();
+      await Promise.all([pool.end(), other.drop()]);
+    }
+  });
+
   it('names servers that do not answer, without their passwords', async () => {
     const { out, code } = await run('doctor.ts', [], {
       DATABASE_URL: 'postgres://me:hunter22@127.0.0.1:1/x', REDIS_URL: 'redis://:hunter22@127.0.0.1:1', SIM_URL: 'http://127.0.0.1:1',

@@ -50,10 +50,12 @@ export async function feedFindings(redis: Redis, stream: Redis, markets: readonl
   }));
 }
 
+/** By market; our own feed_status does not count: a silent market has those too. */
 async function newestInStream(stream: Redis): Promise<Map<string, number>> {
   const newest = new Map<string, number>();
   for (const [, fields] of await stream.xrevrange(streamMarketDataKey, '+', '-', 'COUNT', TAIL)) {
     const payload = fields[fields.indexOf('payload') + 1] ?? '';
+    if (!/"type":"(?:trade|ticker|ohlc)"/.test(payload)) continue;
     const market = /"market_id":"([a-z0-9_]+)"/.exec(payload)?.[1];
     const received = Number(/"received_ts":(\d+)/.exec(payload)?.[1] ?? 0);
     if (market !== undefined) newest.set(market, Math.max(newest.get(market) ?? 0, received));
@@ -74,8 +76,8 @@ export async function streamFinding(stream: Redis): Promise<Finding> {
   return pending + (typeof lag === 'number' ? lag : 0) > LAG_WARN ? warn('stream', detail, remedy) : ok('stream', detail);
 }
 
-export async function deadLetterFinding(redis: Redis): Promise<Finding> {
-  const count = await redis.xlen(dlqStreamMarketDataKey);
+export async function deadLetterFinding(stream: Redis): Promise<Finding> {
+  const count = await stream.xlen(dlqStreamMarketDataKey);
   return count === 0 ? ok('dead letters', 'none') : warn('dead letters', `${count}`, 'npm run dlq -- list (docs/runbooks/poison-pill.md)');
 }
 

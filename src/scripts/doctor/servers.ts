@@ -10,7 +10,7 @@ const MIN_NODE = [24, 11] as const;
 const MIN_REDIS = 7;
 const MIN_POSTGRES = 18;
 const MICROS_PER_DAY = 86_400_000_000;
-/** The janitor makes a week; fewer than this means that nobody has made more for days. */
+/** Maintenance makes a week; fewer than this means that nobody has made more for days. */
 const DAYS_AHEAD_WANTED = 2;
 
 export function nodeVersion(version: string): Finding {
@@ -98,8 +98,14 @@ async function partitionFinding(
   while (days.has(today + ahead + 1)) ahead++;
   const waiting = await countDefaultRows(pool, table);
   const name = `partitions ${table}`;
-  const remedy = 'start the janitor (npm start -- janitor): it makes a week ahead and moves waiting rows';
+  const remedy = 'npm run maintenance -- partitions makes a week ahead; npm start -- maintenance keeps doing so';
   if (ahead < 0) return fail(name, 'none for today', remedy);
-  if (waiting > 0) return warn(name, `${waiting} rows lie outside of any day partition`, remedy);
+  if (waiting > 0) {
+    return warn(
+      name,
+      `${waiting} rows lie outside of any day partition`,
+      `npm run maintenance -- partitions moves those of yesterday to a week ahead; older and later ones stay in ${table}_default, complete`,
+    );
+  }
   return ahead < DAYS_AHEAD_WANTED ? warn(name, `${ahead} days ahead`, remedy) : ok(name, `${ahead} days ahead`);
 }
