@@ -5,15 +5,18 @@ import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { closeRedis, connectRedis } from '../bus/connect.ts';
 import { countLetters, discardLetters, findLetter, listLetters, replayLetter, type StoredLetter } from '../bus/dlq.ts';
-import { parseStreamMessage, streamMarketDataKey } from '../contracts/index.ts';
+import { streamMarketDataKey } from '../contracts/index.ts';
 import { UsageError, toError } from '../core/errors.ts';
 import { MARKETS } from '../exchanges/registry.ts';
 import { loadConfig } from '../runtime/env.ts';
+import { decode } from '../services/distributor/decode.ts';
+import { userPath } from './local/user_path.ts';
 
 const USAGE = `usage: npm run dlq -- list [--limit N] | show <id> | replay <id>|--all [--payload FILE] | discard <id>|--all   [--json]`;
 const ENTRY_ID = /^\d+-\d+$/;
 const PAGE = 200;
 const CONNECT_MS = 5_000;
+const DEFAULT_LIMIT = '50';
 const WIDTH = { class: 10, error: 100 };
 
 interface Options {
@@ -58,15 +61,16 @@ async function show(redis: Redis, options: Options): Promise<number> {
 
 async function replay(redis: Redis, options: Options): Promise<number> {
   if (options.payload !== undefined && options.all) throw new UsageError('--payload repairs one letter: name its id instead of --all');
+  const repaired = options.payload === undefined ? undefined : payloadFrom(userPath(options.payload, process.env));
   let refused = 0;
   let done = 0;
   for await (const letter of chosen(redis, options)) {
-    const payload = options.payload === undefined ? (letter.payload ?? '') : readFileSync(options.payload, 'utf8').trim();
-    const problem = problemOf(payload);
-    const entry = problem === null ? await replayLetter(redis, streamMarketDataKey, letter.id, payload) : null;
-    if (problem !== null) {
+    const payload = repaired ?? letter.payload ?? '';
+    const decoded = decode(payload);
+    const entry = decoded.ok ? await replayLetter(redis, streamMarketDataKey, letter.id, payload) : null;
+    if (!decoded.ok) {
       refused++;
-      out(`${letter.id}  refused: ${oneLine(problem, 300)}`);
+      out(`${letter.id}  refused: ${oneLine(decoded.error, 300)}`);
     } else if (entry !== null) {
       done++;
       out(`${letter.id}  replayed as ${entry}`);
@@ -113,32 +117,35 @@ function oneId({ ids }: Options): string {
   return id;
 }
 
-/** Why the distributor would refuse this payload again, or null. */
-function problemOf(payload: string): string | null {
-  let value: unknown;
+function payloadFrom(file: string): string {
   try {
-    value = JSON.parse(payload);
+    return readFileSync(file, 'utf8').trim();
   } catch (error) {
-    return toError(error).message;
+    throw new UsageError(`--payload: cannot read ${file}`, { cause: error });
   }
-  const result = parseStreamMessage(value);
-  return result.ok ? null : result.error;
 }
 
-const COMMANDS = { list, show, replay, discard } as const;
+const COMMANDS = {
+  list: { run: list, takes: ['limit', 'json'] },
+  show: { run: show, takes: ['json'] },
+  replay: { run: replay, takes: ['all', 'payload', 'json'] },
+  discard: { run: discard, takes: ['all', 'json'] },
+} as const;
 
 async function main(argv: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: argv,
     allowPositionals: true,
-    options: {
-      limit: { type: 'string', default: '50' }, all: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false }, payload: { type: 'string' },
-    },
+    options: { limit: { type: 'string' }, all: { type: 'boolean' }, json: { type: 'boolean' }, payload: { type: 'string' } },
   });
   const [name = '', ...ids] = positionals;
   if (!Object.hasOwn(COMMANDS, name)) throw new UsageError(`unknown command ${JSON.stringify(name)}\n${USAGE}`);
-  const limit = Number(values.limit);
+  const { run, takes } = COMMANDS[name as keyof typeof COMMANDS];
+  const foreign = Object.keys(values).find((option) => !(takes as readonly string[]).includes(option));
+  if (foreign !== undefined) throw new UsageError(`${name} does not take --${foreign}\n${USAGE}`);
+  if (name === 'list' && ids.length > 0) throw new UsageError(`list: unexpected argument ${JSON.stringify(ids[0])}\n${USAGE}`);
+  const { all = false, json = false, payload } = values;
+  const limit = Number(values.limit ?? DEFAULT_LIMIT);
   if (!Number.isInteger(limit) || limit < 1) throw new UsageError(`--limit: ${JSON.stringify(values.limit)} is not a whole number above 0`);
   const config = loadConfig(MARKETS);
   const redis = connectRedis(config.streamRedisUrl, { name: 'dlq', log: pino({ level: 'silent' }) });
@@ -148,13 +155,17 @@ async function main(argv: string[]): Promise<number> {
       throw new Error(`Redis does not answer: ${toError(error).message}`, { cause: error });
     });
     clearTimeout(deadline);
-    const { all, json, payload } = values;
-    return await COMMANDS[name as keyof typeof COMMANDS](redis, { limit, all, json, payload, ids });
+    return await run(redis, { limit, all, json, payload, ids });
   } finally {
     clearTimeout(deadline);
     await closeRedis(redis);
   }
 }
+
+// `npm run dlq -- list | head -1`: whoever read has gone; what was begun still comes to its end.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 
 main(process.argv.slice(2)).then(
   (code) => {
