@@ -170,8 +170,7 @@ class View {
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const usage = error instanceof UsageError;
-    process.stderr.write(usage ? `${toError(error).message}\n${USAGE}\n` : `${toError(error).message}\n`);
-    process.exit(usage ? 2 : 1);
+    process.stderr.write(`${toError(error).message}\n`);
+    process.exit(error instanceof UsageError ? 2 : 1);
   },
 );

@@ -1,7 +1,7 @@
 // The whole fleet as its users start it: checked against the ledger under faults, and gone without a trace afterwards.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -23,7 +23,9 @@ function dataFolder(): string {
 
 /** Living processes whose command line or environment names the folder or its servers. */
 function processesOf(folder: string): string[] {
-  const urls = readFileSync(join(folder, 'connect.env'), 'utf8').split('\n').map((line) => line.split('=')[1] ?? '');
+  const file = join(folder, 'connect.env');
+  // A fleet that was refused early has not told where its servers are.
+  const urls = (existsSync(file) ? readFileSync(file, 'utf8') : '').split('\n').map((line) => line.split('=')[1] ?? '');
   const needles = [folder, ...urls].filter((needle) => needle !== '');
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
     try {
@@ -68,6 +70,18 @@ describe.skipIf(!redisServerInstalled() || process.platform !== 'linux')('npm ru
     expect(code).toBe(0);
     expect(processesOf(folder)).toEqual([]);
   }, 120_000);
+
+  it('refuses with one line what cannot work', () => {
+    const folder = dataFolder();
+    const told = (args: string[], over: Record<string, string> = {}): { status: number | null; stderr: string } =>
+      spawnSync(process.execPath, [RUN, 'demo', '--data', folder, '--duration', '4', ...args], { encoding: 'utf8', env: { ...process.env, ...over } });
+    const report = join(folder, 'none', 'report.json');
+    expect(told(['--report', report])).toMatchObject({ status: 2, stderr: expect.stringMatching(`^--report: cannot write ${report}: .*\n$`) as string });
+    expect(told([], { MARKETS: 'krakn' })).toMatchObject({ status: 2, stderr: expect.stringMatching(/^MARKETS: unknown market krakn.*\n$/) as string });
+    const unlisted = told(['--symbols', 'deribit:NOPE,deribit:BTC-PERPETUAL']);
+    expect(unlisted).toMatchObject({ status: 2, stderr: expect.stringMatching(/^symbols .* does not list: deribit:NOPE\n$/) as string });
+    expect(processesOf(folder)).toEqual([]);
+  }, 60_000);
 
   it('ends everything on Ctrl-C, also on kill -9, and refuses a folder in use', async () => {
     const folder = dataFolder();

@@ -3,13 +3,14 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { UsageError } from '../../core/errors.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
 import { loadConfig, type Config } from '../../runtime/env.ts';
 import { claimFolder, freePort, logTail } from '../local/child.ts';
 import { startPostgres, type LocalPostgres } from '../local/postgres.ts';
 import { startRedis, type LocalRedis } from '../local/redis.ts';
 import { Control } from './control.ts';
-import type { DemoOptions } from './options.ts';
+import { refuseUnwritable, type DemoOptions } from './options.ts';
 import { recordedSymbols, withDefaults } from './replay.ts';
 import { Supervised } from './supervisor.ts';
 
@@ -49,6 +50,10 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
   const folder = options.dataDir;
   const logDir = join(folder, 'logs');
   mkdirSync(folder, { recursive: true });
+  const told = { ...inherited(env, options.mode), EXCHANGE_MODE: options.mode, UNLOCK_POLICY: 'auto' };
+  // A typo is refused here, by its name: the first process to stumble over it would get the blame.
+  for (const given of [told, { ...told, ...symbolVariables(options.symbols) }]) loadConfig(MARKETS, given);
+  if (options.report !== null) refuseUnwritable(options.report);
   const claim = await claimFolder(folder, 'SIGTERM');
   // Generated markets begin anew with every start: rows of an earlier run would contradict them. What was recorded live stays.
   if (options.mode === 'sim') for (const name of ['redis', 'logs', 'ledger.ndjson']) rmSync(join(folder, name), { recursive: true, force: true });
@@ -56,7 +61,7 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
   const ledgerFile = join(folder, 'ledger.ndjson');
   const simulatorPort = options.mode === 'sim' ? await freePort(SIMULATOR_PORT) : 0;
   const simulatorUrl = `http://127.0.0.1:${simulatorPort}`;
-  const common = { ...inherited(env, options.mode), EXCHANGE_MODE: options.mode, SIM_URL: simulatorUrl, UNLOCK_POLICY: 'auto' };
+  const common = { ...told, SIM_URL: simulatorUrl };
   const simulator = options.mode === 'sim'
     ? new Supervised({ name: 'simulator', service: 'simulator', logDir, env: { ...common, ...simulatorVariables(options, simulatorPort, ledgerFile) } })
     : null;
@@ -79,6 +84,7 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
     const symbols = options.replay === null ? options.symbols : await replayedSymbols(options, new Control(simulatorUrl));
     const chosen = { ...common, ...symbolVariables(symbols) };
     const config = loadConfig(MARKETS, chosen);
+    if (simulator !== null) await refuseUnlisted(config, new Control(simulatorUrl));
     const serviceEnv = { ...chosen, DATABASE_URL: postgres.url, REDIS_URL: redis.url };
     writeFileSync(join(folder, 'connect.env'), `DATABASE_URL=${postgres.url}\nREDIS_URL=${redis.url}\n`, { mode: 0o600 });
     say('bootstrapping: schema, instruments, states');
@@ -113,6 +119,16 @@ async function startSimulator(simulator: Supervised, url: string, signal: AbortS
     await sleep(25);
   }
   throw new Error(`the simulator does not start: ${reasonIn(simulator.logFile)}`);
+}
+
+/** Of a symbol that nobody lists nothing comes: a run without it would pass for one with it. */
+async function refuseUnlisted({ markets }: Config, control: Control): Promise<void> {
+  const state = await control.state();
+  const unlisted = markets.flatMap(({ marketId, symbols }) => {
+    const listed = new Set(state.markets[marketId]?.instruments.map(({ symbol }) => symbol));
+    return symbols.filter((symbol) => !listed.has(symbol)).map((symbol) => `${marketId}:${symbol}`);
+  });
+  if (unlisted.length > 0) throw new UsageError(`symbols that the simulator does not list: ${unlisted.join(', ')}`);
 }
 
 async function bootstrap(janitor: Supervised, signal: AbortSignal): Promise<void> {

@@ -20,6 +20,12 @@ it('reads symbols by market', () => {
     .toEqual(new Map([['deribit', ['BTC-PERPETUAL', 'ETH-PERPETUAL']], ['binance_spot', ['BTCUSDT']]]));
 });
 
+it('takes paths from where npm was called', () => {
+  const env = { INIT_CWD: '/home/me' };
+  expect(parseOptions(['--duration', '1', '--report', 'r.json', '--replay', '/tapes', '--data', 'd'], env, MARKETS))
+    .toMatchObject({ report: '/home/me/r.json', replay: '/tapes', dataDir: '/home/me/d' });
+});
+
 it('keeps live and simulated data apart', () => {
   expect(parse('--live')?.dataDir).not.toBe(parse()?.dataDir);
   expect(parseOptions([], { DATA_DIR: '/x' }, MARKETS)?.dataDir).toBe('/x');

@@ -1,7 +1,9 @@
 // Command line of `npm run demo` and `npm run live`.
-import { join, resolve } from 'node:path';
+import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { UsageError } from '../../core/errors.ts';
+import { UsageError, toError } from '../../core/errors.ts';
+import { userPath } from '../local/user_path.ts';
 
 export interface DemoOptions {
   readonly mode: 'sim' | 'live';
@@ -53,22 +55,33 @@ export function parseOptions(
     mode,
     durationS,
     seed: given.seed === undefined ? 1 : Math.trunc(positive('seed', given.seed, 2 ** 32 - 1, 0)),
-    report: given.report === undefined ? null : resolve(given.report),
+    report: given.report === undefined ? null : userPath(given.report, env),
     rate: given.rate === undefined ? null : positive('rate', given.rate, 200_000),
     symbols: given.symbols === undefined ? null : symbolsByMarket(given.symbols, markets),
     faults: mode === 'sim' && onOff('faults', given.faults ?? (headless && given.replay === undefined ? 'on' : 'off')),
-    replay: given.replay === undefined ? null : resolve(given.replay),
+    replay: given.replay === undefined ? null : userPath(given.replay, env),
     speed: given.speed === undefined ? 1 : positive('speed', given.speed, 1000),
     distributors: given.distributors === undefined ? 2 : Math.trunc(positive('distributors', given.distributors, 16, 1)),
-    dataDir: resolve(data === '' ? join('.data', mode === 'live' ? 'live' : 'demo') : data),
+    dataDir: data === '' ? userPath(join('.data', mode === 'live' ? 'live' : 'demo'), {}) : userPath(data, env),
   };
+}
+
+/** Throws UsageError when a report could not be written there: better now than after the run. Leaves no file behind. */
+export function refuseUnwritable(report: string): void {
+  const existed = existsSync(report);
+  try {
+    closeSync(openSync(report, 'a'));
+  } catch (error) {
+    throw new UsageError(`--report: cannot write ${report}: ${toError(error).message}`);
+  }
+  if (!existed) rmSync(report);
 }
 
 function parse(argv: readonly string[]): Given & { live?: boolean; help?: boolean } {
   try {
     return parseArgs({ args: [...argv], options: OPTIONS, strict: true, allowPositionals: false }).values;
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message.split('. ')[0]! : String(error));
+    throw new UsageError(`${toError(error).message.split('. ')[0]}\n${USAGE}`);
   }
 }
 

@@ -51,6 +51,10 @@ it('passes when everything that was owed is there, or known to be missing', asyn
   expect(await failed(line(0, { sent: false }), line(1), line(2), line(3, { sent: false }), line(4), line(5, { sent: false }))).toEqual([]);
 });
 
+it('fails when nothing was owed: nothing was tried then', async () => {
+  expect(await failed(line(0, { sent: false }))).toEqual(['no_loss']);
+});
+
 it('fails on a trade that is nowhere', async () => {
   await store(1);
   await store(3);
