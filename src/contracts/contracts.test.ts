@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseStreamMessage, parseSubscriptionCommand } from './index.ts';
 
@@ -42,4 +44,11 @@ it('subscription commands name what is wrong', () => {
   expect(error({ ...command, channels: ['book'] })).toMatch(/^channels\.0: .*got "book"$/);
   expect(error({ ...command, symbols: [] })).toMatch(/^symbols: /);
   expect(error('subscribe')).toMatch(/^\(root\): .*got "subscribe"$/);
+});
+
+it('npm run contracts refuses what it does not know, and writes nothing then', () => {
+  const script = join(import.meta.dirname, '../scripts/contracts.ts');
+  const { status, stderr } = spawnSync(process.execPath, [script, '--bogus'], { encoding: 'utf8', cwd: import.meta.dirname });
+  expect(stderr).toContain('contracts: unexpected argument "--bogus"');
+  expect(status).toBe(2);
 });

@@ -129,7 +129,11 @@ function readIfThere(path: string): string | null {
 }
 
 if (import.meta.main) {
-  if (process.argv.includes('--check')) {
+  const unknown = process.argv.slice(2).find((arg) => arg !== '--check');
+  if (unknown !== undefined) {
+    process.stderr.write(`contracts: unexpected argument ${JSON.stringify(unknown)}; usage: npm run contracts [-- --check]\n`);
+    process.exitCode = 2;
+  } else if (process.argv.includes('--check')) {
     const stale = staleFiles();
     if (stale.length > 0) {
       process.stderr.write(`contracts: ${stale.join(', ')} in ${TARGET} is stale; run \`npm run contracts\`\n`);
