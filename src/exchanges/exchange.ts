@@ -52,6 +52,13 @@ export interface Instrument {
   raw: unknown;
 }
 
+/** An entry of an exchange's list that is not as documented (a new kind, a missing field), and why in one line. */
+export interface SkippedInstrument {
+  /** null when not even its name can be read. */
+  symbol: string | null;
+  reason: string;
+}
+
 /** Slots of a ticker, in the order of the contract; a patch sets some of them. */
 export const TICKER_FIELDS = [
   'best_bid_price', 'best_bid_amount', 'best_ask_price', 'best_ask_amount', 'last_price', 'mark_price', 'index_price',
@@ -140,7 +147,8 @@ export interface Page<T> {
 export interface MarketRest {
   /** Exchange clock, µs. */
   time(): Promise<number>;
-  instruments(): Promise<Instrument[]>;
+  /** Entries that are not as documented are left out and told to `skip`; a list of nothing else is an error. */
+  instruments(skip?: (entry: SkippedInstrument) => void): Promise<Instrument[]>;
   /** The newest trade, or null when the instrument never traded: the staleness probe. */
   lastTrade(symbol: string): Promise<RestTrade | null>;
   /** Trades with from ≤ seq ≤ to, ascending. */

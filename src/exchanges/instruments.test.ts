@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import ccxt from 'ccxt';
 import { describe, expect, it } from 'vitest';
-import type { Instrument } from './exchange.ts';
+import type { Instrument, SkippedInstrument } from './exchange.ts';
 import { MARKETS } from './registry.ts';
 
 const FIXTURES = join(import.meta.dirname, '../../../shared/fixtures');
@@ -202,5 +202,46 @@ describe('facts', () => {
       instrument_id: 124972,
       tick_size: 0.5,
     });
+  });
+});
+
+describe('an odd entry', () => {
+  const future = {
+    instrument_name: 'A-PERPETUAL', kind: 'future', base_currency: 'A', quote_currency: 'USD', settlement_period: 'perpetual',
+    tick_size: 0.5, min_trade_amount: 10, contract_size: 10, expiration_timestamp: 32503708800000,
+  };
+  const coin = { symbol: 'AUSDT', status: 'TRADING', baseAsset: 'A', quoteAsset: 'USDT', filters: [] };
+  const list = (marketId: string, entries: unknown[]) => {
+    const body = marketId === 'deribit' ? { jsonrpc: '2.0', result: entries } : { symbols: entries };
+    return MARKETS[marketId]!.rest('https://x.test', () => Promise.resolve(JSON.stringify(body)));
+  };
+  async function read(marketId: string, entries: unknown[]) {
+    const skipped: SkippedInstrument[] = [];
+    const instruments = await list(marketId, entries).instruments((entry) => skipped.push(entry));
+    return { symbols: instruments.map((instrument) => instrument.symbol), skipped };
+  }
+
+  it.each([
+    ['deribit', future, 'instrument_name', { kind: 'index_future' }, /^kind: .*, got "index_future"$/],
+    ['deribit', future, 'instrument_name', { tick_size: null }, /^tick_size: .*, got null$/],
+    ['deribit', future, 'instrument_name', { min_trade_amount: undefined }, /^min_trade_amount: .*, got nothing$/],
+    ['deribit', future, 'instrument_name', { expiration_timestamp: 9e15 }, /^expiration_timestamp: not a time in ms, got 9000000000000000$/],
+    ['binance_spot', coin, 'symbol', { filters: null }, /^filters: .*, got null$/],
+    ['binance_usdm', coin, 'symbol', { baseAsset: undefined }, /^baseAsset: .*, got nothing$/],
+  ])('of %s is left out and named, the rest is taken: %#', async (marketId, good, name, odd, reason) => {
+    const { symbols, skipped } = await read(marketId, [{ ...good, [name]: 'ODD', ...odd }, good, null, { ...good, [name]: 'B C' }, good]);
+    expect(symbols).toEqual([good[name as keyof typeof good]]);
+    expect(skipped).toEqual([
+      { symbol: 'ODD', reason: expect.stringMatching(reason) as string },
+      { symbol: null, reason: expect.stringMatching(/^entry 2: \(root\): /) as string },
+      { symbol: 'B C', reason: `${name}: no symbol that the contracts allow, got "B C"` },
+      { symbol: symbols[0], reason: `${name}: listed twice, got "${symbols[0]}"` },
+    ]);
+  });
+
+  it.each([['deribit', future], ['binance_spot', coin]])('of %s, and no other, is an error that names it', async (marketId, good) => {
+    const bare = Object.fromEntries(Object.keys(good).slice(0, 1).map((key) => [key, 'ODD']));
+    await expect(list(marketId, [bare, bare]).instruments()).rejects.toThrow(/none of 2 instruments is as documented; the first one: \w+: /);
+    expect(await list(marketId, []).instruments()).toEqual([]);
   });
 });

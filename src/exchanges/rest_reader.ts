@@ -22,6 +22,12 @@ export const whole = z.union([z.instanceof(JsonNumber), z.string()]).transform((
   return z.NEVER;
 });
 
+/** The last time that an exchange names: Deribit's "never". */
+const LAST_MS = 32_503_708_800_000;
+
+/** A time in ms that a calendar can hold. */
+export const millis = whole.refine((ms) => ms >= 0 && ms <= LAST_MS, 'not a time in ms');
+
 /** An id, whether the server writes it as a number or as a string. */
 export const idText = z.union([z.instanceof(JsonNumber), z.string().min(1)]).transform((value) => (typeof value === 'string' ? value : value.text));
 

@@ -8,6 +8,7 @@ import {
   findInstrumentIds,
   insertStubInstrument,
   loadInstrumentIds,
+  replaceInstruments,
   upsertInstruments,
   type InstrumentFacts,
 } from './instruments.ts';
@@ -240,6 +241,22 @@ describe('instruments', () => {
         { marketId: 'n', symbol: 'BTC-1' },
       ]),
     ).toHaveLength(1);
+  });
+
+  it('that vanish from the list are not tradable any more, and are again when they come back', async () => {
+    const row = (symbol: string, more: Partial<InstrumentFacts> = {}): InstrumentFacts => ({ ...facts, symbol, ...more });
+    const statuses = async (): Promise<string> =>
+      (await pool.query<{ line: string }>(`SELECT string_agg(market_id || ' ' || symbol || ' ' || status, ', ' ORDER BY 1) AS line
+        FROM (SELECT * FROM instruments ORDER BY market_id, symbol) AS i`)).rows[0]!.line;
+    const replace = (rows: InstrumentFacts[], also: string[] = []): Promise<string[]> =>
+      transaction(pool, (client) => replaceInstruments(client, 'm', rows, also));
+    await upsertInstruments(pool, [row('A', { market_id: 'n' })]);
+    await insertStubInstrument(pool, { marketId: 'm', symbol: 'STUB' }, 'x');
+    expect(await replace([row('A'), row('B'), row('C'), row('D', { status: 'locked' })])).toEqual([]);
+    expect(await replace([row('A')], ['C'])).toEqual(['B']);
+    expect(await statuses()).toBe('m A open, m B unlisted, m C open, m D locked, m STUB stub, n A open');
+    expect(await Promise.all([replace([row('B'), row('C')]), replace([row('C'), row('B')])])).toEqual([['A'], []]);
+    expect(await statuses()).toBe('m A unlisted, m B open, m C open, m D locked, m STUB stub, n A open');
   });
 
   it('take any symbol as data', async () => {

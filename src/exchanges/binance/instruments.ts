@@ -3,7 +3,8 @@
 import { z } from 'zod';
 import type { JsonObject } from '../../core/json.ts';
 import type { Instrument } from '../exchange.ts';
-import { decimalText, unifiedSymbol, whole } from '../rest_reader.ts';
+import { instrumentListSchema } from '../instrument_list.ts';
+import { decimalText, millis, unifiedSymbol } from '../rest_reader.ts';
 
 /** "Delivers" in the year 2100: a perpetual. */
 const NEVER_MS = 4_133_404_800_000;
@@ -19,18 +20,13 @@ const wireSchema = z.object({
   quoteAsset: z.string(),
   marginAsset: z.string().optional(),
   contractType: z.string().optional(),
-  deliveryDate: whole.optional(),
+  deliveryDate: millis.optional(),
   filters: z.array(filterSchema),
 });
 
-const symbolSchema = (marketId: string) => z.custom<JsonObject>().transform((raw, context) => {
-  const wire = wireSchema.safeParse(raw);
-  if (wire.success) return toInstrument(marketId, wire.data, raw);
-  for (const issue of wire.error.issues) context.addIssue({ code: 'custom', message: issue.message, path: issue.path });
-  return z.NEVER;
+export const exchangeInfoSchema = (marketId: string) => z.object({
+  symbols: instrumentListSchema({ wire: wireSchema, nameField: 'symbol', toInstrument: (wire, raw) => toInstrument(marketId, wire, raw) }),
 });
-
-export const exchangeInfoSchema = (marketId: string) => z.object({ symbols: z.array(symbolSchema(marketId)) });
 
 function toInstrument(marketId: string, wire: z.infer<typeof wireSchema>, raw: JsonObject): Instrument {
   const contract = wire.contractType !== undefined;

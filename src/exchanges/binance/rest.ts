@@ -44,8 +44,10 @@ export function createRest(marketId: string, base: string, get: HttpGet): Market
     async time() {
       return (await call('time', {}, z.object({ serverTime: whole }))).result.serverTime * 1000;
     },
-    async instruments() {
-      return (await call('exchangeInfo', {}, exchangeInfoSchema(marketId))).result.symbols;
+    async instruments(skip) {
+      const { instruments, skipped } = (await call('exchangeInfo', {}, exchangeInfoSchema(marketId))).result.symbols;
+      if (skip !== undefined) skipped.forEach(skip);
+      return instruments;
     },
     async candles(symbol, resolution, startTs, endTs) {
       const limit = venue.candlesPerPage;

@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import type { JsonObject } from '../../core/json.ts';
 import type { Instrument, InstrumentKind } from '../exchange.ts';
-import { decimalText, unifiedSymbol, whole } from '../rest_reader.ts';
+import { instrumentListSchema } from '../instrument_list.ts';
+import { decimalText, millis, unifiedSymbol } from '../rest_reader.ts';
 
 /** "Expires" in the year 3000: never. */
 const NEVER_MS = 32_503_708_800_000;
@@ -21,19 +22,14 @@ const wireSchema = z.object({
   tick_size: decimalText,
   min_trade_amount: decimalText,
   contract_size: decimalText.optional(),
-  expiration_timestamp: whole.optional(),
+  expiration_timestamp: millis.optional(),
   strike: decimalText.optional(),
   option_type: z.enum(['call', 'put']).optional(),
   is_active: z.boolean().optional(),
   state: z.string().optional(),
 });
 
-export const instrumentsSchema = z.array(z.custom<JsonObject>().transform((raw, context) => {
-  const wire = wireSchema.safeParse(raw);
-  if (wire.success) return toInstrument(wire.data, raw);
-  for (const issue of wire.error.issues) context.addIssue({ code: 'custom', message: issue.message, path: issue.path });
-  return z.NEVER;
-}));
+export const instrumentsSchema = instrumentListSchema({ wire: wireSchema, nameField: 'instrument_name', toInstrument });
 
 function toInstrument(wire: z.infer<typeof wireSchema>, raw: JsonObject): Instrument {
   const kind = kindOf(wire);

@@ -79,8 +79,10 @@ export function createRest(marketId: string, base: string, get: HttpGet): Market
     async time() {
       return (await call('get_time', {}, whole)).result * 1000;
     },
-    async instruments() {
-      return (await call('get_instruments', { currency: 'any', expired: 'false' }, instrumentsSchema)).result;
+    async instruments(skip) {
+      const { instruments, skipped } = (await call('get_instruments', { currency: 'any', expired: 'false' }, instrumentsSchema)).result;
+      if (skip !== undefined) skipped.forEach(skip);
+      return instruments;
     },
     async lastTrade(symbol) {
       return (await lastTrades(symbol, { count: 1, sorting: 'desc' }, 'last trade')).items[0] ?? null;

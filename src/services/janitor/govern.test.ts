@@ -116,6 +116,18 @@ describe('candles', () => {
   });
 });
 
+it('instruments follow the lists of the exchanges', async () => {
+  await client.query(`INSERT INTO instruments (market_id, symbol, exchange, status) VALUES ('deribit', 'BTC-1JAN26', 'deribit', 'open')`);
+  await client.query(`UPDATE instruments SET tick_size = 99 WHERE market_id = 'binance_spot' AND symbol = 'BTCUSDT'`);
+  await redis().sadd('symbols:deribit', 'BTC-1JAN26');
+  const status = async (): Promise<unknown> => (await client.query(`SELECT status FROM instruments WHERE symbol = 'BTC-1JAN26'`)).rows[0];
+  governors.push(await runInProcess('governor', (ctx) => govern(ctx, 300), { ...stage.env, INSTANCE_ID: '1' }));
+  await until(async () => (await redis().sismember('symbols:deribit', 'BTC-1JAN26')) === 0);
+  expect(await status()).toEqual({ status: 'unlisted' });
+  const { rows } = await client.query(`SELECT FROM instruments WHERE tick_size = 99`);
+  expect(rows).toEqual([]);
+});
+
 describe('gaps', () => {
   it('become jobs, each once; a job that Redis lost is queued again', async () => {
     const id = await instrumentId('BTC-PERPETUAL');

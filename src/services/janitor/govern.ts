@@ -1,5 +1,5 @@
 // The governor, the janitor's long-running half: gaps become jobs, holes become gaps, states that were written by hand or lost
-// are put right. Any number of governors do no harm.
+// are put right, instruments follow the exchanges' lists. Any number of governors do no harm.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeRedis, connectRedis } from '../../bus/connect.ts';
 import { joinFleet } from '../../bus/fleet.ts';
@@ -12,6 +12,7 @@ import { createPool } from '../../store/connect.ts';
 import { assertMigrated } from '../../store/migrate.ts';
 import { bootstrap } from './bootstrap.ts';
 import { GapKeeper } from './gaps.ts';
+import { syncMarkets } from './instruments.ts';
 import { StateWatch } from './watch.ts';
 
 /** A hand-written lock is obeyed within two seconds. */
@@ -20,9 +21,11 @@ const GAPS_MS = 1_000;
 const HOLES_MS = 5_000;
 /** The distributor commits within moments; a REST page may come minutes later, and then closes the hole. */
 const SETTLE_MS = 10_000;
+/** Options are listed and expire all day long. */
+const RESYNC_MS = 10 * 60_000;
 
 /** Runs until ctx.signal aborts. */
-export async function start(ctx: ServiceContext): Promise<void> {
+export async function start(ctx: ServiceContext, resyncMs = RESYNC_MS): Promise<void> {
   const { config, scope, log, health, clock, random } = ctx;
   for (const part of ['database', 'redis']) health.set(part, false, 'starting');
   const redis = scope.own(connectRedis(config.redisUrl, { name: 'governor', log, random }), closeRedis);
@@ -37,6 +40,7 @@ export async function start(ctx: ServiceContext): Promise<void> {
   const gaps = new GapKeeper({ pool, queue: queueOf(queueTradeWorkKey), candles: queueOf(queueOhlcWorkKey), resolutions, clock, log, settleMs: SETTLE_MS });
   const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
   const states = new StateWatch({ redis, pool, exchanges, clock, log });
+  const told = new Set<string>();
   log.info({ instance }, 'governing');
   await Promise.all([
     every(ctx, STATES_MS, 'states', async () => {
@@ -48,11 +52,14 @@ export async function start(ctx: ServiceContext): Promise<void> {
     every(ctx, GAPS_MS, 'gaps', () => gaps.queueJobs()),
     every(ctx, HOLES_MS, 'candles', () => gaps.queueCandles()),
     every(ctx, HOLES_MS, 'holes', () => gaps.findHoles()),
+    // The bootstrap has just done it.
+    pause(ctx, resyncMs).then(() => every(ctx, resyncMs, 'instruments', () => syncMarkets(ctx, pool, redis, told))),
   ]);
 }
 
 /** Repeats `task` until the process shall end; a failure is told in health and log, and tried again. */
-async function every({ signal, health, log }: ServiceContext, ms: number, name: string, task: () => Promise<unknown>): Promise<void> {
+async function every(ctx: ServiceContext, ms: number, name: string, task: () => Promise<unknown>): Promise<void> {
+  const { signal, health, log } = ctx;
   let failing = false;
   while (!signal.aborted) {
     try {
@@ -64,6 +71,11 @@ async function every({ signal, health, log }: ServiceContext, ms: number, name: 
       if (!failing) log.warn({ err: toError(error), task: name }, 'a task of the governor failed, trying again');
       failing = true;
     }
-    await sleep(ms, undefined, { signal }).catch(() => undefined);
+    await pause(ctx, ms);
   }
+}
+
+/** Waits `ms`, or until the process shall end. */
+async function pause({ signal }: ServiceContext, ms: number): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

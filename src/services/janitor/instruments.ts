@@ -2,21 +2,26 @@
 import type { Redis } from 'ioredis';
 import { emitEvent } from '../../bus/events.ts';
 import { replaceSymbols } from '../../bus/symbols.ts';
-import type { Instrument } from '../../exchanges/exchange.ts';
+import type { Instrument, SkippedInstrument } from '../../exchanges/exchange.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
 import { ExchangeHttpError, createHttp } from '../../net/http.ts';
 import type { MarketConfig } from '../../runtime/env.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import { transaction, type Pool } from '../../store/connect.ts';
-import { upsertInstruments } from '../../store/instruments.ts';
+import { replaceInstruments } from '../../store/instruments.ts';
 import { retry } from './retry.ts';
 
 const TIMEOUT_MS = 20_000;
 /** The instrument list of a derivatives venue is some megabytes. */
 const MAX_BYTES = 64 * 1024 * 1024;
-const ATTEMPTS = 5;
+/** A minute, as jitter falls: in Compose an exchange's simulator, or the way out, may be there later than the janitor. */
+const ATTEMPTS = 26;
+const PATIENCE_MS = 60_000;
+/** Beyond so many of a market a new kind of instrument would push all other news out of the events. */
+const MAX_TOLD = 20;
 /** A refusal (bad path, blocked region) does not get better by asking again. */
 const FINAL = new Set(['refused', 'banned']);
+const MISSING = 'configured, but not listed as tradable by the exchange';
 
 export interface SyncedMarket {
   marketId: string;
@@ -25,51 +30,71 @@ export interface SyncedMarket {
   missing: string[];
 }
 
-/** Synchronises all configured markets side by side. Rejects naming the first market and URL that could not be read. */
-export async function syncMarkets(ctx: ServiceContext, pool: Pool, redis: Redis): Promise<SyncedMarket[]> {
-  return Promise.all(ctx.config.markets.map((market) => syncMarket(ctx, pool, redis, market)));
+interface Fetched {
+  instruments: Instrument[];
+  skipped: SkippedInstrument[];
 }
 
-async function syncMarket(ctx: ServiceContext, pool: Pool, redis: Redis, config: MarketConfig): Promise<SyncedMarket> {
+/**
+ * Synchronises all configured markets side by side. Rejects naming the first market and URL that could not be read. `told`
+ * remembers what was reported already: whoever synchronises again and again says it once.
+ */
+export async function syncMarkets(ctx: ServiceContext, pool: Pool, redis: Redis, told = new Set<string>()): Promise<SyncedMarket[]> {
+  return Promise.all(ctx.config.markets.map((market) => syncMarket(ctx, pool, redis, market, told)));
+}
+
+async function syncMarket(ctx: ServiceContext, pool: Pool, redis: Redis, config: MarketConfig, told: Set<string>): Promise<SyncedMarket> {
   const { marketId } = config;
-  const instruments = await fetchInstruments(ctx, config);
-  await transaction(pool, (client) => upsertInstruments(client, instruments));
+  const { instruments, skipped } = await fetchInstruments(ctx, config);
+  // What could not be read is listed all the same: its row stays as it is.
+  const unread = new Map(skipped.flatMap(({ symbol, reason }) => (symbol === null ? [] : [[symbol, reason]])));
+  const unlisted = await transaction(pool, (client) => replaceInstruments(client, marketId, instruments, [...unread.keys()]));
   const tradable = instruments.filter((instrument) => instrument.status === 'open').map((instrument) => instrument.symbol);
   await replaceSymbols(redis, marketId, tradable);
   const listed = new Set(tradable);
   const missing = config.symbols.filter((symbol) => !listed.has(symbol));
-  for (const symbol of missing) await reportMissing(ctx, redis, marketId, symbol);
-  ctx.log.info({ market_id: marketId, instruments: instruments.length, tradable: tradable.length, missing }, 'instruments synchronised');
+  const news = [
+    ...missing.filter((symbol) => !unread.has(symbol)).map((symbol) => ({ symbol, reason: MISSING })),
+    ...skipped.map(({ symbol, reason }) => ({ symbol, reason: `listed, but not as documented: ${reason}` })),
+  ].filter(({ symbol, reason }) => !told.has(`${marketId} ${symbol} ${reason}`));
+  for (const entry of news.slice(0, MAX_TOLD)) await report(ctx, redis, marketId, entry);
+  for (const { symbol, reason } of news) told.add(`${marketId} ${symbol} ${reason}`);
+  if (news.length > MAX_TOLD) ctx.log.warn({ market_id: marketId, more: news.length - MAX_TOLD }, 'and more instruments of that kind');
+  const figures = { instruments: instruments.length, tradable: tradable.length, skipped: skipped.length, unlisted: unlisted.length };
+  ctx.log.info({ market_id: marketId, ...figures, missing }, 'instruments synchronised');
   return { marketId, tradable: tradable.length, missing };
 }
 
-async function fetchInstruments(ctx: ServiceContext, { marketId, restUrl }: MarketConfig): Promise<Instrument[]> {
+async function fetchInstruments(ctx: ServiceContext, { marketId, restUrl }: MarketConfig): Promise<Fetched> {
   const market = MARKETS[marketId];
   if (market === undefined) throw new Error(`${marketId}: not in the registry`);
   const rest = market.rest(restUrl, createHttp({ timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES, clock: ctx.clock }));
   return retry(ctx, {
     what: `instruments of ${marketId} from ${restUrl}`,
     attempts: ATTEMPTS,
+    forMs: PATIENCE_MS,
     worthRepeating: (error) => !(error instanceof ExchangeHttpError && FINAL.has(error.kind)),
     waitMs: (error) => (error instanceof ExchangeHttpError ? error.retryAfterMs : null),
   }, async () => {
-    const instruments = await rest.instruments();
+    const skipped: SkippedInstrument[] = [];
+    const instruments = await rest.instruments((entry) => skipped.push(entry));
     // An exchange without a single instrument is a broken answer; taking it for the truth would unsubscribe everything.
     if (!instruments.some((instrument) => instrument.status === 'open')) throw new Error('the answer lists no tradable instrument');
-    return instruments;
+    return { instruments, skipped };
   });
 }
 
-async function reportMissing(ctx: ServiceContext, redis: Redis, marketId: string, symbol: string): Promise<void> {
-  ctx.log.warn({ market_id: marketId, symbol }, 'configured symbol is not listed as tradable by the exchange');
+async function report(ctx: ServiceContext, redis: Redis, marketId: string, { symbol, reason }: SkippedInstrument): Promise<void> {
+  ctx.log.warn({ market_id: marketId, symbol, reason }, 'instrument unknown');
   const ts = ctx.clock.nowMicros();
   await emitEvent(redis, {
-    event_id: `instrument.unknown:${marketId}:${symbol}:${ts}`.slice(0, 128),
+    // The symbol may be anything here; what tells two events apart must not be cut off.
+    event_id: `instrument.unknown:${marketId}:${ts}:${symbol ?? reason}`.slice(0, 128),
     type: 'instrument.unknown',
     severity: 'warning',
     market_id: marketId,
-    symbol: symbol.slice(0, 96),
+    ...(symbol === null ? {} : { symbol: symbol.slice(0, 96) }),
     ts,
-    data: { reason: 'configured, but not listed as tradable by the exchange' },
+    data: { reason },
   });
 }

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -48,18 +50,29 @@ const environment = (over: Record<string, string> = {}): Record<string, string> 
   DATABASE_URL: database.url, REDIS_URL: server.url, EXCHANGE_MODE: 'sim', SIM_URL: simulator.url, UNLOCK_POLICY: 'auto', LOG_LEVEL: 'silent', ...over,
 });
 
-/** One run of the bootstrap in this process. */
-async function bootstrap(over: Record<string, string> = {}): Promise<void> {
+/** One run of the bootstrap in this process; time may go faster for it. */
+async function bootstrap(over: Record<string, string> = {}, speed = 1): Promise<void> {
   const scope = new Scope();
   try {
     await start({
-      service: 'janitor', config: loadConfig(MARKETS, environment(over)), scope, log, clock, random: () => 0, metrics: createMetrics('janitor'),
+      service: 'janitor', config: loadConfig(MARKETS, environment(over)), scope, log, random: () => 0, metrics: createMetrics('janitor'),
+      clock: { ...clock, monotonicMs: () => clock.monotonicMs() * speed },
       health: new Health(), signal: new AbortController().signal, fail: (error) => expect(error).toBeUndefined(),
     });
   } finally {
     await scope.close();
   }
 }
+
+/** A REST endpoint that answers everything with `body`. */
+async function listing(body: () => string): Promise<{ server: Server; url: string }> {
+  const server = createServer((_request, response) => response.end(body()));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+const coin = (symbol: string): object => ({ symbol, status: 'TRADING', baseAsset: symbol.slice(0, -4), quoteAsset: 'USDT', filters: [] });
 
 const exchanges = ['deribit', 'binance'];
 const states = (): Promise<(string | null)[]> => redis.mget(systemStateSimpleKey, ...exchanges.map(systemStateKey));
@@ -138,9 +151,46 @@ describe('trouble', () => {
     expect(await states()).toEqual(['HEALTHY', 'HEALTHY', 'HEALTHY']);
   });
 
+  it('waits for an exchange that is there later', async () => {
+    const { server, url } = await listing(() => JSON.stringify({ symbols: [coin('BTCUSDT')] }));
+    await new Promise((resolve) => server.close(resolve));
+    const booted = bootstrap({ MARKETS: 'binance_spot', BINANCE_SPOT_REST_URL: url });
+    // Five attempts without jitter took less than half a second.
+    const timer = setTimeout(() => server.listen(Number(new URL(url).port), '127.0.0.1'), 1_500);
+    try {
+      await booted;
+      expect(await redis.smembers(symbolsKey('binance_spot'))).toEqual(['BTCUSDT']);
+    } finally {
+      clearTimeout(timer);
+      server.close();
+    }
+  });
+
+  it('takes the rest of a list with odd entries, and names those', async () => {
+    let entries: object[] = [coin('BTCUSDT'), coin('ETHUSDT'), coin('OLDUSDT')];
+    const { server, url } = await listing(() => JSON.stringify({ symbols: entries }));
+    const env = { MARKETS: 'binance_spot', BINANCE_SPOT_REST_URL: url, BINANCE_SPOT_SYMBOLS: 'BTCUSDT,ETHUSDT' };
+    try {
+      await bootstrap(env);
+      // OLDUSDT is gone, ETHUSDT cannot be read, and so can a crowd of a new kind.
+      const crowd = Array.from({ length: 30 }, (_none, n) => ({ symbol: `NEW-${n}` }));
+      entries = [coin('BTCUSDT'), { ...coin('ETHUSDT'), filters: null }, ...crowd];
+      await bootstrap(env);
+    } finally {
+      server.close();
+    }
+    const { rows } = await pool.query(`SELECT symbol, status FROM instruments ORDER BY 1`);
+    expect(rows).toEqual([
+      { symbol: 'BTCUSDT', status: 'open' }, { symbol: 'ETHUSDT', status: 'open' }, { symbol: 'OLDUSDT', status: 'unlisted' }]);
+    const told = await events('instrument.unknown');
+    expect(told).toHaveLength(20);
+    expect(told[0]).toMatchObject({ market_id: 'binance_spot', symbol: 'ETHUSDT', severity: 'warning' });
+    expect(told[0]?.data).toEqual({ reason: expect.stringMatching(/^listed, but not as documented: filters: .*, got null$/) as string });
+  });
+
   it('gives up naming market and URL, and leaves nothing healthy behind', async () => {
     simulator.inject({ kind: 'rest_status', market_id: 'binance_spot', mode: '500' });
-    await expect(bootstrap()).rejects.toThrow(`instruments of binance_spot from ${simulator.url}/binance_spot`);
+    await expect(bootstrap({}, 60)).rejects.toThrow(`instruments of binance_spot from ${simulator.url}/binance_spot`);
     expect(await states()).toEqual(['LOCKED', 'LOCKED', 'LOCKED']);
     expect((await logged('binance')).at(-1)).toBe('2 BOOTSTRAPPING LOCKED');
   });

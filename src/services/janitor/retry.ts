@@ -8,6 +8,8 @@ export interface RetryOptions {
   /** Names the work in log lines and in the final error. */
   what: string;
   attempts: number;
+  /** No other attempt after this long, ms: those that hang until their deadline count for more. */
+  forMs?: number;
   /** False ends the retries at once. */
   worthRepeating: (error: Error) => boolean;
   /** What the other side asked for, ms; null when it said nothing. */
@@ -21,6 +23,7 @@ const LONGEST_WAIT_MS = 30_000;
 
 /** Runs `work` until it succeeds; after the last attempt the error names the work and keeps its cause. */
 export async function retry<T>(ctx: ServiceContext, options: RetryOptions, work: () => Promise<T>): Promise<T> {
+  const startedMs = ctx.clock.monotonicMs();
   const backoff = new Backoff({ baseMs: BASE_MS, maxMs: MAX_MS, random: ctx.random });
   for (let attempt = 1; ; attempt++) {
     try {
@@ -28,7 +31,8 @@ export async function retry<T>(ctx: ServiceContext, options: RetryOptions, work:
     } catch (thrown) {
       const error = toError(thrown);
       const asked = options.waitMs?.(error) ?? null;
-      const final = attempt >= options.attempts || !options.worthRepeating(error) || (asked ?? 0) > LONGEST_WAIT_MS;
+      const late = ctx.clock.monotonicMs() - startedMs > (options.forMs ?? Infinity);
+      const final = late || attempt >= options.attempts || !options.worthRepeating(error) || (asked ?? 0) > LONGEST_WAIT_MS;
       if (final || ctx.signal.aborted) throw new Error(`${options.what}: ${error.message}`, { cause: error });
       const waitMs = Math.max(asked ?? 0, backoff.next());
       ctx.log.warn({ attempt, reason: error.message, wait_ms: waitMs }, `${options.what} failed, trying again`);
