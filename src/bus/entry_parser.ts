@@ -5,6 +5,7 @@
 // Bytes are gathered in slabs of a megabyte, and an entry is a place in one: nothing is turned into a string unasked, and
 // the garbage collector sees one buffer where it saw thousands.
 // RESP2, https://redis.io/docs/latest/develop/reference/protocol-spec/
+import { isUtf8 } from 'node:buffer';
 import type { Run } from './runs.ts';
 
 /** One entry of a stream as delivered. */
@@ -44,6 +45,11 @@ export class StreamEntry {
   /** The field `payload` as text; null when there is none. */
   get payload(): string | null {
     return this.payloadStart < 0 ? null : this.source.toString('utf8', this.payloadStart, this.payloadEnd);
+  }
+
+  /** False when `payload` is not what was sent: bytes that are no UTF-8 are U+FFFD there. */
+  get isText(): boolean {
+    return this.payloadStart < 0 || isUtf8(this.source.subarray(this.payloadStart, this.payloadEnd));
   }
 
   /** A copy of the payload as received. */

@@ -6,7 +6,7 @@ import type { Run } from '../../bus/runs.ts';
 import type { FeedStatus, Ohlc, StreamMessage, Ticker, Trade } from '../../contracts/index.ts';
 import { planTrades, type TradePlan } from '../../store/trade_plan.ts';
 import { TradeTable } from '../../store/trade_table.ts';
-import { decode, decodeByReference, type Refusal } from './decode.ts';
+import { decodeByReference, decodeEntry, type Refusal } from './decode.ts';
 import type { InstrumentIds } from './instruments.ts';
 import type { TickerSampler } from './sampler.ts';
 import { TradeScanner } from './trade_scanner.ts';
@@ -77,7 +77,7 @@ export class Batch {
       else this.#waitFor(this.#tradeAgain(row), (id) => this.trades.resolve(row, id));
       return;
     }
-    const decoded = decode(entry.payload);
+    const decoded = decodeEntry(entry);
     if (decoded.ok) this.#file(entry, decoded.message, context);
     else this.refuse(entry, decoded, context);
   }

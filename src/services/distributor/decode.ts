@@ -1,4 +1,5 @@
 // Payload text → message, or the reason why it is none. Never throws, whatever the text.
+import type { StreamEntry } from '../../bus/consumer.ts';
 import type { DlqErrorClass } from '../../bus/dlq.ts';
 import { parseStreamMessage, show, type StreamMessage } from '../../contracts/index.ts';
 import { toError } from '../../core/errors.ts';
@@ -13,6 +14,14 @@ export type Decoded = { ok: true; message: StreamMessage } | ({ ok: false } & Re
 
 /** Longest run of trades one aggregate may stand for: a wild seq_last would claim numbers as stored that never came. */
 export const MAX_RUN = 1_000_000;
+/** `decode` of an entry's bytes. Bytes that are no UTF-8 would be stored as another name. */
+export function decodeEntry(entry: Pick<StreamEntry, 'payload' | 'isText'>): Decoded {
+  const { payload } = entry;
+  // Only a payload with U+FFFD in it can have had such bytes: no other one is walked twice.
+  if (payload?.includes('\ufffd') === true && !entry.isText) return refused('not_json', `not JSON: not UTF-8: ${oneLine(payload)}`);
+  return decode(payload);
+}
+
 /** Checks an entry's payload against the contract and against what a schema cannot say. */
 export function decode(payload: string | null): Decoded {
   if (payload === null) return refused('schema', 'payload: the entry has no such field');

@@ -124,6 +124,27 @@ describe('poison', () => {
     }
   });
 
+  it('that is no UTF-8 is no other name: nothing is stored under it', async () => {
+    const broken = (message: object): Buffer => {
+      const [head, tail] = JSON.stringify(message).split('~~');
+      return Buffer.concat([Buffer.from(head!), Buffer.from([0xff, 0xfe]), Buffer.from(tail!)]);
+    };
+    const payloads = [
+      broken(trade(1, { symbol: 'BTC~~PERPETUAL' })), broken({ ...trade(2, { symbol: 'BTC~~PERPETUAL' }), type: 'ticker' }), Buffer.from([0xff]),
+    ];
+    for (const payload of payloads) await redis.xadd(STREAM, '*', 'payload', payload);
+    // U+FFFD itself is text.
+    await add(trade(3, { symbol: 'BTC\ufffdPERPETUAL' }), trade(4, { symbol: '币安人生USDT' }));
+    await distribute('1');
+    await drained();
+    expect(await seqs()).toEqual([3, 4]);
+    const found = await letters();
+    expect(found.map((letter) => letter['error_class'])).toEqual(['not_json', 'not_json', 'not_json']);
+    for (const letter of found) expect(letter['error']).toMatch(/^not JSON: not UTF-8: /);
+    const kept = (await redis.xrangeBuffer(DLQ, '-', '+')).map(([, fields]) => fields[fields.findIndex((f) => f.toString() === 'payload') + 1]);
+    expect(kept).toEqual(payloads);
+  });
+
   it('is replayed once repaired, and refused while it is not', async () => {
     const env = { ...process.env, REDIS_URL: server.url, DATABASE_URL: database.url, MARKETS: 'deribit' };
     const dlq = (...args: string[]): { code: number; text: string } => {
