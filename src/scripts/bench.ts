@@ -1,4 +1,4 @@
-// `npm run bench -- [normalise|publish|persist|e2e|soak …] [--frames PATH] [--rate N] [--seconds N] [--minutes N] [--rows N]
+// `npm run bench -- [normalise|publish|persist|e2e|heal|soak …] [--frames PATH] [--rate N] [--seconds N] [--minutes N] [--rows N]
 // [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
 // Every figure stands beside a floor that was measured in the same run; quote the ratios.
 import { writeFileSync } from 'node:fs';
@@ -7,13 +7,14 @@ import { parseArgs } from 'node:util';
 import { UsageError, toError } from '../core/errors.ts';
 import { benchLatency, benchSustained } from './bench/end-to-end.ts';
 import { framesFrom, framesFromSimulator } from './bench/frames.ts';
+import { benchHeal } from './bench/heal.ts';
 import { rate, table } from './bench/measure.ts';
 import { benchNormalise, normaliseTable } from './bench/normalise.ts';
 import { benchPersist } from './bench/persist.ts';
 import { benchPublish } from './bench/publish.ts';
 import { benchSoak } from './bench/soak.ts';
 
-const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'soak'] as const;
+const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'soak'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -140,6 +141,27 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
             p99: ms(l[name].p99),
             'p99.9': ms(l[name].p999),
           })),
+        },
+      ];
+    },
+    async heal({ rate: asked = 400, seconds }) {
+      const r = await benchHeal(asked, seconds);
+      return [
+        {
+          result: r,
+          rows: [
+            {
+              seconds: r.seconds,
+              symbols: r.symbols,
+              gaps: r.gaps,
+              closed: r.closed,
+              expected: r.expected,
+              recovered: r.recovered,
+              'all closed after s (≤ 30)': r.healedAfterSeconds === null ? 'never' : r.healedAfterSeconds.toFixed(1),
+              pages: r.pages,
+              'against the ledger': r.failed.length === 0 ? 'equal' : r.failed.join('; '),
+            },
+          ],
         },
       ];
     },

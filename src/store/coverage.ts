@@ -73,8 +73,8 @@ export async function readCoverage(client: Pick<Client, 'query'>, instrumentId: 
   return parseMultirange(rows[0]?.seqs ?? '{}');
 }
 
-/** `{[1,4],[7,7]}` */
-function multirange(ranges: readonly SeqRange[]): string {
+/** `{[1,4],[7,7]}`, as an int8multirange is written. */
+export function multirange(ranges: readonly SeqRange[]): string {
   return `{${ranges.map(([from, to]) => `[${from},${to}]`).join(',')}}`;
 }
 

@@ -1,7 +1,7 @@
 // data_gaps: what is known to be missing.
 import type { FeedStatus } from '../contracts/index.ts';
 import type { Client } from './connect.ts';
-import { parseMultirange } from './coverage.ts';
+import { multirange, parseMultirange } from './coverage.ts';
 import type { SeqRange } from './trade_plan.ts';
 import { columnArrays, unnestInsert, type Cell, type ColumnTypes } from './unnest.ts';
 
@@ -76,30 +76,52 @@ export async function claimGaps(client: Pick<Client, 'query'>, limit: number): P
   }));
 }
 
+const COVERED = `coalesce((SELECT range_agg(c.seqs) FROM trade_coverage c WHERE c.instrument_id = $1 AND c.seqs && int8range($2, $3, '[]')), '{}')`;
+
 /** Which of from..to (both included) are not stored, over all days. */
 export async function missingRanges(client: Pick<Client, 'query'>, instrumentId: number, from: number, to: number): Promise<SeqRange[]> {
   const { rows } = await client.query<{ seqs: string }>(
-    `SELECT (int8multirange(int8range($2, $3, '[]')) - coalesce((
-       SELECT range_agg(c.seqs) FROM trade_coverage c WHERE c.instrument_id = $1 AND c.seqs && int8range($2, $3, '[]')), '{}'))::text AS seqs`,
-    [instrumentId, from, to],
-  );
+    `SELECT (int8multirange(int8range($2, $3, '[]')) - ${COVERED})::text AS seqs`, [instrumentId, from, to]);
   return parseMultirange(rows[0]?.seqs ?? '{}');
 }
 
+/** The same of the unsettled gaps that lie inside from..to. */
+export async function missingInGaps(client: Pick<Client, 'query'>, instrumentId: number, from: number, to: number): Promise<SeqRange[]> {
+  const { rows } = await client.query<{ seqs: string }>(
+    `SELECT (coalesce((SELECT range_agg(int8range(g.from_seq, g.to_seq, '[]')) FROM data_gaps g
+       WHERE g.instrument_id = $1 AND g.status IN ('open', 'healing') AND g.from_seq >= $2 AND g.to_seq <= $3), '{}') - ${COVERED})::text AS seqs`,
+    [instrumentId, from, to]);
+  return parseMultirange(rows[0]?.seqs ?? '{}');
+}
+
+export interface SettledGap {
+  readonly gapId: string;
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  readonly status: 'closed' | 'unfillable';
+  readonly recovered: number;
+}
+
 /**
- * Ends a gap in the caller's transaction: closed when nothing is missing, else unfillable, with the reason beside its own.
- * Null when it was ended before.
+ * Settles, in the caller's transaction, the unsettled gaps inside from..to of which nothing is `missing`: closed. With `why` the
+ * others, too: unfillable, with that reason beside their own.
  */
-export async function settleGap(
-  client: Pick<Client, 'query'>, gapId: string, missing: readonly SeqRange[], why: string,
-): Promise<'closed' | 'unfillable' | null> {
-  const lost = missing.reduce((sum, [from, to]) => sum + to - from + 1, 0);
-  const status = lost === 0 ? 'closed' : 'unfillable';
-  const { rowCount } = await client.query(
-    `UPDATE data_gaps SET status = $2, closed_at = now(), recovered = expected - $3,
-       reason = CASE WHEN $3 = 0 THEN reason ELSE left(reason || '; ' || $4, 1000) END
-     WHERE gap_id = $1 AND status IN ('open', 'healing')`, [gapId, status, lost, why]);
-  return rowCount === 1 ? status : null;
+export async function settleGaps(
+  client: Pick<Client, 'query'>, instrumentId: number, [from, to]: SeqRange, missing: readonly SeqRange[], why: string | null,
+): Promise<SettledGap[]> {
+  const { rows } = await client.query<{ gap_id: string; from_seq: string; to_seq: string; status: SettledGap['status']; recovered: string }>(
+    `WITH judged AS (
+       SELECT gap_id, (SELECT coalesce(sum(upper(r) - lower(r)), 0)
+         FROM unnest(int8multirange(int8range(from_seq, to_seq, '[]')) * $4::int8multirange) AS r) AS lost
+       FROM data_gaps WHERE instrument_id = $1 AND status IN ('open', 'healing') AND from_seq >= $2 AND to_seq <= $3
+     )
+     UPDATE data_gaps g SET status = CASE WHEN lost = 0 THEN 'closed' ELSE 'unfillable' END, closed_at = now(), recovered = expected - lost,
+       reason = CASE WHEN lost = 0 THEN reason ELSE left(reason || '; ' || $5, 1000) END
+     FROM judged j WHERE j.gap_id = g.gap_id AND (lost = 0 OR $5::text IS NOT NULL)
+     RETURNING g.gap_id, g.from_seq, g.to_seq, g.status, g.recovered`, [instrumentId, from, to, multirange(missing), why]);
+  return rows.map((row) => ({
+    gapId: row.gap_id, fromSeq: Number(row.from_seq), toSeq: Number(row.to_seq), status: row.status, recovered: Number(row.recovered),
+  }));
 }
 
 /** A run of sequence numbers that lies between stored ones and that no gap tells of. */

@@ -133,7 +133,7 @@ export const tradeJobSchema = z.strictObject({
   symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept."),
   from_seq: z.number().int().gte(0).lte(9007199254740991).describe("The exchange's contiguous per-symbol trade counter."),
   to_seq: z.number().int().gte(0).lte(9007199254740991).describe("The exchange's contiguous per-symbol trade counter."),
-  gap_id: z.string().regex(new RegExp("^[0-9]{1,18}$")).describe("the row of data_gaps that is settled with the last page").optional(),
+  gaps: z.boolean().describe("true: only what data_gaps tells inside the range is fetched, and those gaps are settled").optional(),
   reason: z.string().max(512),
   attempts: z.number().int().gte(0),
 });

@@ -79,6 +79,8 @@ function plan(seed: number, markets: readonly string[], durationS: number): Plan
       what: 'immediate restart of PostgreSQL',
       run: ({ fleet }: Tools) => fleet.postgres.restart('immediate'),
     },
+    { at: 0.61, what: 'kill -9 of the backfill', run: ({ fleet }: Tools) => kill(fleet.healers.find(({ name }) => name === 'backfill')) },
+    { at: 0.63, what: 'kill -9 of the governor', run: ({ fleet }: Tools) => kill(fleet.healers.find(({ name }) => name === 'governor')) },
     order(0.65, { kind: 'burst', market_id: market(), factor: 5, duration_ms: span }),
   ].map((planned) => ({ ...planned, at: planned.at + (random() - 0.5) * 0.02 }));
 }

@@ -57,10 +57,14 @@ export async function readLedger(file: string): Promise<Map<string, LedgerSymbol
   return symbols;
 }
 
-/** Trades of a symbol that the fleet had to get: from the first to the last one that was sent to it, withheld ones between included. */
-export function owedTrades(symbol: LedgerSymbol): LedgerTrade[] {
+/**
+ * Trades of a symbol that the fleet had to get: from the first to the last one that was sent to it, withheld ones between included.
+ * `firstStored`: the recording begins with the first trade that arrived. One before it, on a connection that broke at once, is
+ * nothing that anybody could know to be missing; where nothing is stored at all, everything is owed.
+ */
+export function owedTrades(symbol: LedgerSymbol, firstStored = -Infinity): LedgerTrade[] {
   const all = [...symbol.trades.values()];
-  const first = all.findIndex((trade) => trade.sent);
+  const first = all.findIndex((trade) => trade.sent && trade.seq >= firstStored);
   const last = all.findLastIndex((trade) => trade.sent);
   return first < 0 ? [] : all.slice(first, last + 1);
 }

@@ -91,7 +91,8 @@ function compare(key: string, truth: LedgerSymbol | undefined, stored: readonly 
       if (difference !== null) tally.different.push(`${name}: ${difference}`);
     }
   }
-  for (const trade of truth === undefined ? [] : owedTrades(truth)) {
+  const begin = [...stored.map((row) => Number(row.seq ?? -1)), ...gaps.map((gap) => gap.from)].reduce((least, seq) => Math.min(least, seq), Infinity);
+  for (const trade of truth === undefined ? [] : owedTrades(truth, begin === Infinity ? -Infinity : begin)) {
     tally.owed++;
     if (seen.has(trade.id)) continue;
     if (gaps.some((gap) => gap.from <= trade.seq && trade.seqLast <= gap.to)) tally.inGaps++;

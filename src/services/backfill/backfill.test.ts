@@ -110,7 +110,7 @@ describe('trades', () => {
     const [symbol, trades] = [...(await truth(marketId))].sort((a, b) => b[1].length - a[1].length)[0]!;
     const [from, to] = [trades[0]!.seq, trades.at(-1)!.last];
     const id = await gap(marketId, symbol, from, to);
-    await push(TRADES, tradeJob(marketId, symbol, from, to, { gap_id: id }));
+    await push(TRADES, tradeJob(marketId, symbol, from, to, { gaps: true }));
     const one = await backfill();
     await until(async () => (await gapRow(id))['status'] !== 'open');
     const count = String(to - from + 1);
@@ -146,11 +146,11 @@ describe('trades', () => {
     const [symbol, trades] = [...(await truth('binance_spot'))].sort((a, b) => b[1].length - a[1].length)[0]!;
     const first = trades[0]!.seq;
     const id = await gap('binance_spot', symbol, first - 50, first + 9);
-    await push(TRADES, tradeJob('binance_spot', symbol, first - 50, first + 9, { gap_id: id }));
+    await push(TRADES, tradeJob('binance_spot', symbol, first - 50, first + 9, { gaps: true }));
     await backfill();
     await until(async () => (await gapRow(id))['status'] === 'unfillable', 30_000);
     expect(await gapRow(id)).toMatchObject({ expected: '60', recovered: '10', reason: expect.stringContaining('does not have') as string });
-    expect((await stage.published.events('gap.unfillable'))[0]?.data['missing']).toEqual([`${first - 50}..${first - 1}`]);
+    expect((await stage.published.events('gap.unfillable'))[0]?.data).toMatchObject({ gap_id: id, recovered: 10 });
     expect(await idle()).toBe(true);
   });
 });

@@ -12,7 +12,8 @@ import { createHttp } from '../../net/http.ts';
 import { budgetedGet, type Lane, type RateBudget } from '../../net/rate_budget.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import type { Pool } from '../../store/connect.ts';
-import { settleGap } from '../../store/gaps.ts';
+import { missingInGaps, settleGaps } from '../../store/gaps.ts';
+import { findInstrumentIds } from '../../store/instruments.ts';
 import { loadPartitionDays } from '../../store/partitions.ts';
 import { Remembered } from './remembered.ts';
 import type { JobContext } from './job.ts';
@@ -45,8 +46,11 @@ export async function runBackfill(ctx: ServiceContext, parts: BackfillParts): Pr
   const queueOf = (queue: string, worker: string): WorkQueue =>
     new WorkQueue({ redis: parts.redis, queue, worker: `backfill-${parts.instance}-${worker}`, leaseMs: config.jobLeaseMs, nowMicros });
   const [trades, candles] = [contextOf('gap_repair'), contextOf('backfill')];
-  const giveUp = async ({ gap_id: gapId, from_seq: from, to_seq: to }: TradeJob, error: string): Promise<void> => {
-    if (gapId !== undefined) await settleGap(parts.pool, gapId, [[from, to]], error);
+  const giveUp = async ({ gaps, market_id: marketId, symbol, from_seq: from, to_seq: to }: TradeJob, error: string): Promise<void> => {
+    const [known] = gaps === true ? await findInstrumentIds(parts.pool, [{ marketId, symbol }]) : [];
+    if (known === undefined) return;
+    const missing = await missingInGaps(parts.pool, known.instrumentId, from, to);
+    await settleGaps(parts.pool, known.instrumentId, [from, to], missing, error);
   };
   const workers = Array.from({ length: config.backfillWorkers }, (_worker, n) => [
     work({

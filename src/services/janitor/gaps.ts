@@ -38,17 +38,27 @@ export class GapKeeper {
     this.#options = options;
   }
 
-  /** Queues a job for each gap that waits; one that is queued or in hand already is not queued twice. Returns how many were. */
+  /**
+   * Queues one job for each instrument with gaps that wait: those near to each other come with the same page of the exchange.
+   * While an instrument's job is queued or in hand there is no second one; what came meanwhile is in the next. Returns how many.
+   */
   async queueJobs(): Promise<number> {
     const { pool, queue } = this.#options;
     let queued = 0;
-    for (const gap of await claimGaps(pool, ROUND)) {
-      const job: TradeJob = {
-        job_id: `gap:${gap.gapId}`, market_id: gap.marketId, symbol: gap.symbol, from_seq: gap.fromSeq, to_seq: gap.toSeq,
-        gap_id: gap.gapId, reason: gap.reason.slice(0, 512), attempts: 0,
-      };
-      if (await queue.push(job)) queued++;
+    const jobs = new Map<string, TradeJob>();
+    for (const { marketId, symbol, fromSeq, toSeq, reason } of await claimGaps(pool, ROUND)) {
+      const job_id = `gaps:${marketId}:${symbol}`;
+      const job = jobs.get(job_id);
+      if (job === undefined) {
+        jobs.set(job_id, {
+          job_id, market_id: marketId, symbol, from_seq: fromSeq, to_seq: toSeq, gaps: true, reason: reason.slice(0, 512), attempts: 0,
+        });
+      } else {
+        job.from_seq = Math.min(job.from_seq, fromSeq);
+        job.to_seq = Math.max(job.to_seq, toSeq);
+      }
     }
+    for (const job of jobs.values()) if (await queue.push(job)) queued++;
     return queued;
   }
 

@@ -135,7 +135,7 @@ describe('gaps', () => {
     await Promise.all([governor('1'), governor('2')]);
     await until(async () => (await redis().llen('queue:trade_work')) === 1);
     const job = JSON.parse((await redis().lindex('queue:trade_work', 0))!) as Record<string, unknown>;
-    expect(job).toMatchObject({ market_id: 'deribit', symbol: 'BTC-PERPETUAL', from_seq: 10, to_seq: 19, reason: 'test', attempts: 0 });
+    expect(job).toMatchObject({ market_id: 'deribit', symbol: 'BTC-PERPETUAL', from_seq: 10, to_seq: 19, gaps: true, reason: 'test', attempts: 0 });
     expect((await client.query('SELECT status FROM data_gaps')).rows).toEqual([{ status: 'healing' }]);
     await redis().del('queue:trade_work', 'jobs:queue:trade_work');
     await until(async () => (await redis().llen('queue:trade_work')) === 1);
