@@ -36,7 +36,8 @@ function run(...args: string[]): { code: number | null; text: string } {
 }
 const states = (): Promise<(string | null)[]> => redis.mget('system:state:deribit', 'system:state:simple');
 const recorded = async (): Promise<string[]> =>
-  (await client.query<{ line: string }>(`SELECT action || ' ' || target || ': ' || reason AS line FROM operator_actions ORDER BY action_id`)).rows.map((r) => r.line);
+  (await client.query<{ line: string }>(`SELECT action || ' ' || target || ': ' || reason AS line FROM operator_actions ORDER BY action_id`))
+    .rows.map((row) => row.line);
 
 it('unlocks when the data is good, and locks; both are on record', async () => {
   const unlocked = run('unlock', 'deribit');

@@ -164,8 +164,9 @@ describe('an error that nobody knows', () => {
       if (text.includes('server_version_num') && ++pings <= 3) return Object.assign(new Error('no route'), { code: 'ECONNREFUSED' });
       return text.startsWith('BEGIN') && pings < 3 ? new Error('surprise') : null;
     });
-    expect(await writerOn(target).store([trade(1)])).toEqual([]);
-    expect(await stored()).toEqual([1]);
+    // Two days, so that statements travel one by one.
+    expect(await writerOn(target).store([trade(1), trade(2, { exchange_ts: NOW + 86_400_000_000 })])).toEqual([]);
+    expect(await stored()).toEqual([1, 2]);
     expect(outages).toEqual(['surprise', 'surprise', 'no route', 'no route', 'no route', null]);
   });
 });
