@@ -73,8 +73,11 @@ describe.skipIf(!redisServerInstalled())('with a Redis that fails', () => {
     expect(await receiver.metric('receiver_buffer_messages')).toBeLessThan(600);
     await server().restart();
     await until(async () => (await stage.published.events('feed.overflow')).length > 0);
+    // A quieter market, so that the buffer is empty in the end on the slowest machine, and every loss has a trade behind it.
+    stage.simulator.setRate(100);
+    await until(async () => (await receiver.metric('receiver_buffer_messages')) < 50);
     const before = await stage.published.count('deribit');
-    await until(trades(before + 1000));
+    await until(trades(before + 100));
     await until(async () => (await account(stage.published, stage.simulator, 'deribit')).unaccounted.length === 0);
     await receiver.stop();
     const result = await account(stage.published, stage.simulator, 'deribit');
