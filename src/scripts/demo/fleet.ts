@@ -17,6 +17,8 @@ import { Supervised } from './supervisor.ts';
 const SIMULATOR_PORT = 7600;
 const DATABASE = 'tapekeeper';
 const SIMULATOR_ROUNDS = 600;
+/** A demo shows in seconds that the jobs of a killed backfill are not lost. */
+const LEASE_MS = '3000';
 
 /** Variables that would lead a local fleet to somebody's servers, or belong to one process only. */
 const NOT_INHERITED = /^(DATABASE_URL|REDIS_URL|STREAM_REDIS_URL|SIM_.*|EXCHANGE_MODE|EXECUTOR_MODE|INSTANCE_ID|METRICS_.*|UNLOCK_POLICY|DATA_DIR)(_FILE)?$/;
@@ -50,7 +52,7 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
   const folder = options.dataDir;
   const logDir = join(folder, 'logs');
   mkdirSync(folder, { recursive: true });
-  const told = { ...inherited(env, options.mode), EXCHANGE_MODE: options.mode, UNLOCK_POLICY: 'auto' };
+  const told = { ...inherited(env, options.mode), EXCHANGE_MODE: options.mode, UNLOCK_POLICY: 'auto', JOB_LEASE_MS: env['JOB_LEASE_MS'] ?? LEASE_MS };
   // A typo is refused here, by its name: the first process to stumble over it would get the blame.
   for (const given of [told, { ...told, ...symbolVariables(options.symbols) }]) loadConfig(MARKETS, given);
   if (options.report !== null) refuseUnwritable(options.report);
