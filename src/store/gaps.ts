@@ -17,7 +17,10 @@ const TYPES: ColumnTypes = {
 };
 const INSERT = {
   name: 'insert_gaps',
-  text: unnestInsert('data_gaps', TYPES, 'u.instrument_id, u.from_seq, u.from_ts', 'ON CONFLICT ON CONSTRAINT data_gaps_key DO NOTHING'),
+  // A receiver beside another one, or killed just after its start, tells gaps of what the other has published: nothing is missing then.
+  text: unnestInsert('data_gaps', TYPES, 'u.instrument_id, u.from_seq, u.from_ts', 'ON CONFLICT ON CONSTRAINT data_gaps_key DO NOTHING',
+    `u.from_seq IS NULL OR NOT coalesce((SELECT range_agg(c.seqs) @> int8range(u.from_seq, u.to_seq, '[]') FROM trade_coverage c
+       WHERE c.instrument_id = u.instrument_id AND c.seqs && int8range(u.from_seq, u.to_seq, '[]')), false)`),
 };
 
 /** Without sequence numbers the hole lies between the last time the exchange told and our noticing. */
@@ -44,7 +47,10 @@ function cell({ instrumentId, message }: GapRow, column: string): Cell {
   }
 }
 
-/** Stores gaps as open; the same gap told again is the same row, whatever became of it. Returns how many are new. */
+/**
+ * Stores gaps as open; the same gap told again is the same row, whatever became of it, and one of which everything is stored is none.
+ * Returns how many are new.
+ */
 export async function insertGaps(client: Client, rows: readonly GapRow[]): Promise<number> {
   if (rows.length === 0) return 0;
   const { rowCount } = await client.query({ ...INSERT, values: columnArrays(TYPES, rows, cell) });

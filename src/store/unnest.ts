@@ -9,13 +9,13 @@ export type Cell = string | number | boolean | null;
 /** `timestamptz` from an int8 of µs, exact where to_timestamp(double precision) is not. */
 export const timestampOf = (micros: string): string => `timestamptz 'epoch' + ${micros} * interval '1 microsecond'`;
 
-/** `INSERT INTO table (…) SELECT … FROM unnest($1::…[], …) ORDER BY key tail`. */
-export function unnestInsert(table: string, types: ColumnTypes, key: string, tail: string): string {
+/** `INSERT INTO table (…) SELECT … FROM unnest($1::…[], …) AS u WHERE … ORDER BY key tail`. */
+export function unnestInsert(table: string, types: ColumnTypes, key: string, tail: string, where = 'true'): string {
   const names = Object.keys(types);
   const arrays = names.map((name, n) => `$${n + 1}::${types[name] === 'micros' ? 'int8' : types[name]}[]`);
   const values = names.map((name) => (types[name] === 'micros' ? `${timestampOf(`u.${name}`)} AS ${name}` : `u.${name}`));
   return `INSERT INTO ${table} (${names.join(', ')}) SELECT ${values.join(', ')}
-    FROM unnest(${arrays.join(', ')}) AS u(${names.join(', ')}) ORDER BY ${key} ${tail}`;
+    FROM unnest(${arrays.join(', ')}) AS u(${names.join(', ')}) WHERE ${where} ORDER BY ${key} ${tail}`;
 }
 
 /** One array per column of `types`. */

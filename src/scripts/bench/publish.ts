@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Redis } from 'ioredis';
+import { MAX_BATCH } from '../../services/receiver/outbox.ts';
 import { pino } from 'pino';
 import { connectRedis } from '../../bus/connect.ts';
 import { Publisher } from '../../bus/publish.ts';
@@ -22,6 +23,8 @@ export interface PublishResult {
 }
 
 const BATCH = 500;
+/** Under load the receiver's outbox fills its batches. */
+const OWN_BATCH = MAX_BATCH;
 
 export async function benchPublish(messages: number, rounds: number): Promise<PublishResult> {
   const stage = await openStage();
@@ -71,8 +74,8 @@ async function ours(url: string, trades: readonly BenchTrade[]): Promise<number>
   await redis.ping();
   const from = performance.now();
   const done: Promise<void>[] = [];
-  for (let i = 0; i < trades.length; i += BATCH) {
-    const batch = trades.slice(i, i + BATCH);
+  for (let i = 0; i < trades.length; i += OWN_BATCH) {
+    const batch = trades.slice(i, i + OWN_BATCH);
     done.push(
       publisher.publish({
         payloads: batch.map((t) => t.payload),

@@ -348,6 +348,20 @@ it('keeps rows of days without a partition, gaps as rows, and final candles over
   ]);
 });
 
+it('keeps no gap of which everything is stored, in the same batch or before', async () => {
+  const gap = (from: number, to: number): object => ({
+    v: 1, type: 'feed_status', market_id: 'deribit', symbol: 'BTC-PERPETUAL', exchange_ts: TS, received_ts: TS, status: 'gap',
+    reason: 'the receiver was not running', from_seq: from, to_seq: to,
+  });
+  await add(...[1, 2, 3, 4, 5, 6].map((seq) => trade(seq)), gap(2, 4), gap(5, 8));
+  await distribute('1');
+  await drained();
+  await add(gap(1, 6));
+  await drained();
+  const { rows } = await client.query<{ f: number; t: number }>('SELECT from_seq::int AS f, to_seq::int AS t FROM data_gaps');
+  expect(rows).toEqual([{ f: 5, t: 8 }]);
+});
+
 it.each(['fast', 'immediate'] as const)(
   'waits for a %s restart of PostgreSQL, loses nothing and calls nothing poison',
   async (mode) => {

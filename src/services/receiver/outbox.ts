@@ -26,7 +26,7 @@ interface Waiting {
 }
 
 /** A transaction blocks Redis for about 1.3 µs per payload. */
-const MAX_BATCH = 1_000;
+export const MAX_BATCH = 1_000;
 const MAX_BATCH_BYTES = 1_000_000;
 const MAX_IN_FLIGHT = 2;
 /** A second call overtakes nobody but costs a round trip: worth it for this many. */
