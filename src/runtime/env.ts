@@ -50,6 +50,7 @@ export interface Config {
     readonly replay: string | null;
     readonly speed: number;
     readonly rate: number;
+    readonly faults: 'none' | 'random';
   };
   /** Values that no log line may hold. */
   readonly secrets: readonly string[];
@@ -120,6 +121,7 @@ export function loadConfig(known: Known, environment: Env = process.env, options
       replay: read('SIM_REPLAY') || null,
       speed: positive('SIM_SPEED', read('SIM_SPEED')),
       rate: positive('SIM_RATE', read('SIM_RATE')),
+      faults: oneOf('SIM_FAULTS', read('SIM_FAULTS'), ['none', 'random'] as const),
     },
     secrets: [databaseUrl, redisUrl, streamRedisUrl].map((text) => decodeURIComponent(new URL(text).password)).filter((p) => p !== ''),
   } satisfies Config);

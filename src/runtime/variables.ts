@@ -40,6 +40,7 @@ export const VARIABLES = {
   SIM_SEED: { default: '1', help: 'Seed of the generated markets' },
   SIM_LEDGER: { default: '', help: 'File of the ledger of truth (NDJSON); empty: memory only' },
   SIM_REPLAY: { default: '', help: 'Folder of recordings to replay beside the generated markets' },
+  SIM_FAULTS: { default: 'none', help: 'none, or random: a schedule of faults by the seed' },
   SIM_SPEED: { default: '1', help: 'Replay speed' },
   SIM_RATE: { default: '200', help: 'Generated trades per second over all markets' },
 } as const satisfies Record<string, { default: string; help: string }>;

@@ -19,6 +19,7 @@ const SERVICES: Record<string, () => Promise<{ start: Start }>> = {
 /** Options of `npm start -- simulator`, and the variables they stand for. */
 const SIMULATOR_OPTIONS = {
   host: 'SIM_HOST', port: 'SIM_PORT', seed: 'SIM_SEED', rate: 'SIM_RATE', ledger: 'SIM_LEDGER', replay: 'SIM_REPLAY', speed: 'SIM_SPEED',
+  faults: 'SIM_FAULTS',
 } as const;
 
 function simulatorSettings(args: string[]): Record<string, string> {

@@ -4,9 +4,9 @@ import { startSimulator } from './server.ts';
 
 /** Runs until the process is told to stop. */
 export async function start(ctx: ServiceContext): Promise<void> {
-  const { port, host, seed, ledger, replay, speed, rate } = ctx.config.simulator;
+  const { port, host, seed, ledger, replay, speed, rate, faults } = ctx.config.simulator;
   const simulator = await startSimulator({
-    port, host, seed, ledgerPath: ledger, replayDir: replay, speed, rate, clock: ctx.clock, log: ctx.log,
+    port, host, seed, ledgerPath: ledger, replayDir: replay, speed, rate, faults, clock: ctx.clock, log: ctx.log,
     onFail: (error) => ctx.fail(error),
   });
   ctx.scope.own(simulator, (running) => running.close());
