@@ -14,6 +14,8 @@ const EVENTS_DEADLINE_MS = 2_000;
 
 export async function start(ctx: ServiceContext): Promise<void> {
   const { scope, config, log, clock, random } = ctx;
+  // Ready means that every market is: one that has not told yet must not be missing from the list.
+  for (const { marketId } of config.markets) ctx.health.set(`feed ${marketId}`, false, 'starting');
   const connect = (name: string, url: string, blocking = false): ReturnType<typeof connectRedis> =>
     scope.own(connectRedis(url, { name: `receiver-${name}`, log, blocking, random }), closeRedis);
   const redis = connect('commands', config.redisUrl);
