@@ -30,6 +30,12 @@ export const budgetKey = (pool: string): string => `budget:${pool}`;
 /** string: why nothing may be asked; lives as long as the ban */
 export const banKey = (exchange: string): string => `ban:${exchange}`;
 
+/** stream: field mac beside payload: hex HMAC-SHA256 of it, where SIGNAL_KEY_FILE is set */
+export const streamSignalsKey = 'stream:signals';
+
+/** stream: capped at about 100000 entries */
+export const streamOrderUpdatesKey = 'stream:order_updates';
+
 /** stream: capped at about 10000 entries */
 export const streamSystemEventsKey = 'stream:system_events';
 

@@ -12,6 +12,10 @@ export type Resolution = (typeof resolutionValues)[number];
 export const channelValues = ["trade","ticker","ohlc"] as const;
 export type Channel = (typeof channelValues)[number];
 
+/** An order's life; src/core/trading/order.ts holds the edges */
+export const orderStateValues = ["PENDING","SENDING","OPEN","PARTIALLY_FILLED","FILLED","CANCELLED","REJECTED","EXPIRED","UNKNOWN","ABANDONED"] as const;
+export type OrderState = (typeof orderStateValues)[number];
+
 export const systemStateValues = ["BOOTSTRAPPING","RECONCILING","HEALTHY","LOCKED","AUDITING"] as const;
 export type SystemState = (typeof systemStateValues)[number];
 
@@ -161,6 +165,43 @@ export const deadJobSchema = z.strictObject({
   failed_at: z.string().describe("microseconds since the epoch"),
 });
 export type DeadJob = z.infer<typeof deadJobSchema>;
+
+/** What a strategy asks for, in stream:signals. An order needs market_id, symbol, side, amount and order_type (a limit its price); a cancellation needs cancel_label alone. Numbers are checked by the executor, which answers a bad one by a refusal with its code. */
+export const signalSchema = z.strictObject({
+  v: z.literal(1),
+  signal_id: z.string().regex(new RegExp("^[\\x21-\\x7e]{1,64}$")).describe("One intent per signal_id, for ever"),
+  strategy: z.string().regex(new RegExp("^[a-z][a-z0-9-]{0,19}$")).describe("a name that the risk file allows"),
+  market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts).").optional(),
+  symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept.").optional(),
+  side: z.enum(["buy","sell"]).optional(),
+  amount: z.string().max(80).describe("decimal text in the instrument's amount unit").optional(),
+  order_type: z.enum(["limit","market"]).optional(),
+  price: z.string().max(80).describe("limit price").optional(),
+  time_in_force: z.enum(["good_til_cancelled","good_til_day","immediate_or_cancel","fill_or_kill"]).optional(),
+  post_only: z.boolean().optional(),
+  reduce_only: z.boolean().optional(),
+  cancel_label: z.string().max(64).describe("label of the order to cancel").optional(),
+  created_ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  valid_for_ms: z.number().int().gte(1).lte(86400000).describe("later than created_ts plus this nothing is sent"),
+});
+export type Signal = z.infer<typeof signalSchema>;
+
+/** One change of an order, fill, position, case, refusal or of the executor itself, in stream:order_updates. */
+export const orderUpdateSchema = z.strictObject({
+  v: z.literal(1),
+  kind: z.enum(["order","fill","position","case","refusal","executor"]),
+  ts: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  account: z.string().max(64),
+  signal_id: z.string().max(64).optional(),
+  label: z.string().regex(new RegExp("^[\\x21-\\x7e]{1,64}$")).describe("Ours, one per intent; the exchange carries it").optional(),
+  market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts).").optional(),
+  symbol: z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept.").optional(),
+  state: z.enum(["PENDING","SENDING","OPEN","PARTIALLY_FILLED","FILLED","CANCELLED","REJECTED","EXPIRED","UNKNOWN","ABANDONED"]).describe("kind order: the state after the change").optional(),
+  code: z.string().max(40).describe("kind refusal: which check; kind order: the exchange's refusal code").optional(),
+  reason: z.string().max(512).optional(),
+  data: z.record(z.string(), z.unknown()).describe("the row after the change; decimals are strings"),
+});
+export type OrderUpdate = z.infer<typeof orderUpdateSchema>;
 
 /** One dead letter in dlq:stream:market_data. Every value is a string, as Redis keeps it. */
 export const dlqEntrySchema = z.strictObject({

@@ -125,6 +125,143 @@ export interface StateLogRow {
   reason: string;
 }
 
+export interface OrdersRow {
+  order_id: string;
+  label: string;
+  signal_id: string | null;
+  account: string;
+  strategy: string;
+  origin: string;
+  market_id: string;
+  symbol: string;
+  instrument_id: number | null;
+  side: string;
+  amount: string;
+  order_type: string;
+  price: string | null;
+  time_in_force: string | null;
+  post_only: boolean;
+  reduce_only: boolean;
+  state: string;
+  version: number;
+  cancel_state: string | null;
+  exchange_order_id: string | null;
+  filled_amount: string;
+  average_price: string | null;
+  code: string | null;
+  reason: string | null;
+  lookups: number;
+  epoch: string;
+  created_at: Date;
+  sent_at: Date | null;
+  valid_until: Date;
+  updated_at: Date;
+}
+
+export interface OrderEventsRow {
+  order_id: string;
+  version: number;
+  at: Date;
+  from_state: string | null;
+  to_state: string;
+  event: string;
+  detail: unknown | null;
+}
+
+export interface FillsRow {
+  account: string;
+  trade_id: string;
+  order_id: string | null;
+  exchange_order_id: string;
+  market_id: string;
+  symbol: string;
+  ts: Date;
+  seq: string | null;
+  side: string;
+  price: string;
+  amount: string;
+  liquidity: string;
+  fee: string;
+  fee_currency: string;
+  kind: string;
+  source: string;
+  recorded_at: Date;
+}
+
+export interface PositionsRow {
+  account: string;
+  market_id: string;
+  symbol: string;
+  amount: string;
+  cost: string;
+  average_price: string | null;
+  realised: string;
+  fees: string;
+  funding: string;
+  settle: string | null;
+  updated_at: Date;
+}
+
+export interface AccountLogRow {
+  account: string;
+  log_id: string;
+  ts: Date;
+  currency: string;
+  type: string;
+  symbol: string | null;
+  trade_id: string | null;
+  change: string;
+  balance: string | null;
+  commission: string | null;
+  raw: unknown;
+}
+
+export interface TradingCasesRow {
+  case_id: string;
+  account: string;
+  kind: string;
+  market_id: string | null;
+  symbol: string | null;
+  ours: unknown;
+  theirs: unknown;
+  evidence: unknown;
+  status: string;
+  decision: string | null;
+  attempts: number;
+  opened_at: Date;
+  updated_at: Date;
+  closed_at: Date | null;
+}
+
+export interface RiskRefusalsRow {
+  refusal_id: string;
+  at: Date;
+  account: string;
+  signal_id: string | null;
+  strategy: string | null;
+  market_id: string | null;
+  symbol: string | null;
+  code: string;
+  reason: string;
+  signal: unknown;
+}
+
+export interface TradingFlagsRow {
+  name: string;
+  value: string;
+  at: Date;
+  by: string;
+  reason: string | null;
+}
+
+export interface EquityMarksRow {
+  account: string;
+  currency: string;
+  day: string;
+  equity: string;
+  at: Date;
+}
+
 export interface OperatorActionsRow {
   action_id: string;
   at: Date;
@@ -145,5 +282,14 @@ export const TABLES = {
   data_gaps: {"gap_id":"int8","instrument_id":"int4","from_seq":"int8?","to_seq":"int8?","from_ts":"timestamptz?","to_ts":"timestamptz?","status":"text","reason":"text","detected_at":"timestamptz","closed_at":"timestamptz?","expected":"int8?","recovered":"int8?"},
   backfill_jobs: {"job_id":"text","next_ts":"timestamptz","rows":"int8","pages":"int8","done_at":"timestamptz?","updated_at":"timestamptz"},
   state_log: {"exchange":"text","ver":"int8","epoch":"int8","from_state":"text?","to_state":"text","at":"timestamptz","by":"text","reason":"text"},
+  orders: {"order_id":"int8","label":"text","signal_id":"text?","account":"text","strategy":"text","origin":"text","market_id":"text","symbol":"text","instrument_id":"int4?","side":"text","amount":"numeric","order_type":"text","price":"numeric?","time_in_force":"text?","post_only":"bool","reduce_only":"bool","state":"text","version":"int4","cancel_state":"text?","exchange_order_id":"text?","filled_amount":"numeric","average_price":"numeric?","code":"text?","reason":"text?","lookups":"int4","epoch":"int8","created_at":"timestamptz","sent_at":"timestamptz?","valid_until":"timestamptz","updated_at":"timestamptz"},
+  order_events: {"order_id":"int8","version":"int4","at":"timestamptz","from_state":"text?","to_state":"text","event":"text","detail":"jsonb?"},
+  fills: {"account":"text","trade_id":"text","order_id":"int8?","exchange_order_id":"text","market_id":"text","symbol":"text","ts":"timestamptz","seq":"int8?","side":"text","price":"numeric","amount":"numeric","liquidity":"text","fee":"numeric","fee_currency":"text","kind":"text","source":"text","recorded_at":"timestamptz"},
+  positions: {"account":"text","market_id":"text","symbol":"text","amount":"numeric","cost":"numeric","average_price":"numeric?","realised":"numeric","fees":"numeric","funding":"numeric","settle":"text?","updated_at":"timestamptz"},
+  account_log: {"account":"text","log_id":"text","ts":"timestamptz","currency":"text","type":"text","symbol":"text?","trade_id":"text?","change":"numeric","balance":"numeric?","commission":"numeric?","raw":"jsonb"},
+  trading_cases: {"case_id":"int8","account":"text","kind":"text","market_id":"text?","symbol":"text?","ours":"jsonb","theirs":"jsonb","evidence":"jsonb","status":"text","decision":"text?","attempts":"int4","opened_at":"timestamptz","updated_at":"timestamptz","closed_at":"timestamptz?"},
+  risk_refusals: {"refusal_id":"int8","at":"timestamptz","account":"text","signal_id":"text?","strategy":"text?","market_id":"text?","symbol":"text?","code":"text","reason":"text","signal":"jsonb"},
+  trading_flags: {"name":"text","value":"text","at":"timestamptz","by":"text","reason":"text?"},
+  equity_marks: {"account":"text","currency":"text","day":"date","equity":"numeric","at":"timestamptz"},
   operator_actions: {"action_id":"int8","at":"timestamptz","actor":"text","action":"text","target":"text","reason":"text?","detail":"jsonb?"},
 } as const;
