@@ -12,6 +12,9 @@ export const queueTradeWorkKey = 'queue:trade_work';
 /** list: as queue:trade_work */
 export const queueOhlcWorkKey = 'queue:ohlc_work';
 
+/** list: as queue:trade_work; the governor works on it */
+export const queueAuditKey = 'queue:audit';
+
 /** hash: lease → payload of jobs that workers have in hand */
 export const leasedKey = (queue: string): string => `leased:${queue}`;
 
@@ -51,6 +54,18 @@ export const subscriptionsKey = (marketId: string): string => `subscriptions:${m
 /** set: the members that configuration asked for when it was last applied; only its changes are applied again, so that commands outlive restarts */
 export const subscriptionsConfigKey = (marketId: string): string => `subscriptions:${marketId}:config`;
 
+/** set: wanted channel:pattern members (trade:BTC-*-C, ticker:kind:perpetual); survives restarts */
+export const subscriptionsPatternsKey = (marketId: string): string => `subscriptions:${marketId}:patterns`;
+
+/** set: the patterns that configuration asked for when it was last applied */
+export const subscriptionsPatternsConfigKey = (marketId: string): string => `subscriptions:${marketId}:patterns:config`;
+
+/** set: members of subscriptions:<market_id> that are there because a pattern matches; they leave with it */
+export const subscriptionsMatchedKey = (marketId: string): string => `subscriptions:${marketId}:matched`;
+
+/** set: those of symbols:<market_id> of one kind: spot, perpetual, future, option, combo */
+export const symbolsKindKey = (marketId: string, kind: string): string => `symbols:${marketId}:kind:${kind}`;
+
 /** set: tradable symbols as the janitor last saw them; what a subscription is checked against */
 export const symbolsKey = (marketId: string): string => `symbols:${marketId}`;
 
@@ -74,6 +89,9 @@ export const systemStateMetaKey = (exchange: string): string => `system:state:${
 
 /** string: the aggregate */
 export const systemStateSimpleKey = 'system:state:simple';
+
+/** hash: level (of the memory ladder), ratio (used of maxmemory), at, since (µs); written by maintenance each second, gone 30 s after the last one */
+export const systemMemoryKey = 'system:memory';
 
 /** string: JSON liveness, version, build; TTL 10 s */
 export const heartbeatKey = (service: string, instance: string): string => `heartbeat:${service}:${instance}`;

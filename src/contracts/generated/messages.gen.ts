@@ -19,6 +19,10 @@ export type OrderState = (typeof orderStateValues)[number];
 export const systemStateValues = ["BOOTSTRAPPING","RECONCILING","HEALTHY","LOCKED","AUDITING"] as const;
 export type SystemState = (typeof systemStateValues)[number];
 
+/** How full Redis is, lowest first; each level does what the ones before it do, and more (src/core/memory_ladder.ts). */
+export const memoryLevelValues = ["normal","warn","pause_backfill","shed_tickers","shed_symbols","locked"] as const;
+export type MemoryLevel = (typeof memoryLevelValues)[number];
+
 /** One public trade, or one taker order's run of trades at one price (aggregates). */
 export const tradeSchema = z.strictObject({
   v: z.literal(1),
@@ -112,7 +116,7 @@ export type FeedStatus = z.infer<typeof feedStatusSchema>;
 /** What users publish on control:<market_id>:subscriptions. */
 export const subscriptionCommandSchema = z.strictObject({
   action: z.enum(["subscribe","unsubscribe"]),
-  symbols: z.array(z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept.")).min(1).max(1000),
+  symbols: z.array(z.string().regex(new RegExp("^[^\\s\\x00-\\x1f\\x7f\"\\\\]{1,96}$")).describe("The exchange's own name of the instrument, its case kept.")).min(1).max(1000).describe("symbols, or patterns: BTC-*-C, kind:perpetual"),
   channels: z.array(z.enum(["trade","ticker","ohlc"])).min(1).max(3),
   request_id: z.string().max(128).optional(),
 });
@@ -121,7 +125,7 @@ export type SubscriptionCommand = z.infer<typeof subscriptionCommandSchema>;
 /** What goes out on channel:system_events and, durably, to stream:system_events. */
 export const systemEventSchema = z.strictObject({
   event_id: z.string().max(128),
-  type: z.enum(["subscription.accepted","subscription.rejected","subscription.removed","subscription.invalid","feed.connected","feed.disconnected","feed.stale","feed.fresh","feed.gap","feed.overflow","feed.malformed","feed.platform","dlq.entry","dlq.trimmed","instrument.unknown","state.changed","gap.closed","gap.unfillable","job.dead","rate.banned","service.started","service.stopped"]),
+  type: z.enum(["subscription.accepted","subscription.rejected","subscription.removed","subscription.invalid","subscription.pattern","feed.connected","feed.disconnected","feed.stale","feed.fresh","feed.gap","feed.overflow","feed.malformed","feed.platform","dlq.entry","dlq.trimmed","instrument.unknown","state.changed","audit.requested","audit.finished","gap.closed","gap.unfillable","job.dead","rate.banned","memory.level","service.started","service.stopped"]),
   severity: z.enum(["info","warning","error","critical"]),
   market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts).").optional(),
   symbol: z.string().max(96).optional(),
@@ -156,7 +160,19 @@ export const ohlcJobSchema = z.strictObject({
 });
 export type OhlcJob = z.infer<typeof ohlcJobSchema>;
 
-/** One job in dlq:queue:ohlc_work or dlq:queue:trade_work. Every value is a string, as Redis keeps it. */
+/** One job of queue:audit. Compares what is stored of an exchange since `hours` ago with what the exchange says; the run is in audit_runs. */
+export const auditJobSchema = z.strictObject({
+  job_id: z.string().regex(new RegExp("^[\\x21-\\x7e]{1,128}$")).describe("audit:<exchange>: one at a time is queued or in hand"),
+  exchange: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")),
+  hours: z.number().int().gte(1).lte(744),
+  by: z.string().max(128).describe("who asks"),
+  reason: z.string().max(512),
+  asked_at: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
+  attempts: z.number().int().gte(0),
+});
+export type AuditJob = z.infer<typeof auditJobSchema>;
+
+/** One job in dlq:queue:ohlc_work, dlq:queue:trade_work or dlq:queue:audit. Every value is a string, as Redis keeps it. */
 export const deadJobSchema = z.strictObject({
   payload: z.string().describe("as taken from the queue"),
   error: z.string().describe("One line that names the field and the value"),

@@ -114,6 +114,41 @@ export interface BackfillJobsRow {
   updated_at: Date;
 }
 
+export interface AuditRunsRow {
+  run_id: string;
+  exchange: string;
+  since: Date;
+  until: Date;
+  asked_at: Date;
+  asked_by: string;
+  reason: string;
+  started_at: Date;
+  ended_at: Date | null;
+  compared: string;
+  verdict: string | null;
+  detail: string | null;
+}
+
+export interface AuditFindingsRow {
+  finding_id: string;
+  run_id: string;
+  exchange: string;
+  market_id: string;
+  symbol: string;
+  instrument_id: number;
+  kind: string;
+  candle: string | null;
+  open_ts: Date | null;
+  from_seq: string | null;
+  to_seq: string | null;
+  ours: unknown | null;
+  theirs: unknown | null;
+  found_at: Date;
+  resolution: string;
+  detail: string;
+  resolved_at: Date | null;
+}
+
 export interface StateLogRow {
   exchange: string;
   ver: string;
@@ -281,6 +316,8 @@ export const TABLES = {
   trade_coverage: {"instrument_id":"int4","day":"date","seqs":"int8multirange"},
   data_gaps: {"gap_id":"int8","instrument_id":"int4","from_seq":"int8?","to_seq":"int8?","from_ts":"timestamptz?","to_ts":"timestamptz?","status":"text","reason":"text","detected_at":"timestamptz","closed_at":"timestamptz?","expected":"int8?","recovered":"int8?"},
   backfill_jobs: {"job_id":"text","next_ts":"timestamptz","rows":"int8","pages":"int8","done_at":"timestamptz?","updated_at":"timestamptz"},
+  audit_runs: {"run_id":"int8","exchange":"text","since":"timestamptz","until":"timestamptz","asked_at":"timestamptz","asked_by":"text","reason":"text","started_at":"timestamptz","ended_at":"timestamptz?","compared":"int8","verdict":"text?","detail":"text?"},
+  audit_findings: {"finding_id":"int8","run_id":"int8","exchange":"text","market_id":"text","symbol":"text","instrument_id":"int4","kind":"text","candle":"text?","open_ts":"timestamptz?","from_seq":"int8?","to_seq":"int8?","ours":"jsonb?","theirs":"jsonb?","found_at":"timestamptz","resolution":"text","detail":"text","resolved_at":"timestamptz?"},
   state_log: {"exchange":"text","ver":"int8","epoch":"int8","from_state":"text?","to_state":"text","at":"timestamptz","by":"text","reason":"text"},
   orders: {"order_id":"int8","label":"text","signal_id":"text?","account":"text","strategy":"text","origin":"text","market_id":"text","symbol":"text","instrument_id":"int4?","side":"text","amount":"numeric","order_type":"text","price":"numeric?","time_in_force":"text?","post_only":"bool","reduce_only":"bool","state":"text","version":"int4","cancel_state":"text?","exchange_order_id":"text?","filled_amount":"numeric","average_price":"numeric?","code":"text?","reason":"text?","lookups":"int4","epoch":"int8","created_at":"timestamptz","sent_at":"timestamptz?","valid_until":"timestamptz","updated_at":"timestamptz"},
   order_events: {"order_id":"int8","version":"int4","at":"timestamptz","from_state":"text?","to_state":"text","event":"text","detail":"jsonb?"},
