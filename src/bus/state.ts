@@ -19,6 +19,8 @@ export interface StateChange {
   reason: string;
   /** The version the caller saw: another one is refused as STALE. */
   ver?: number;
+  /** mark: a SET by hand over this change, of the very same state even, shall be seen; marked: refused as STALE after such a SET. */
+  hand?: 'mark' | 'marked';
 }
 
 export type StateOutcome =
@@ -28,7 +30,7 @@ export type StateOutcome =
 /** Moves one exchange's state and the aggregate over `exchanges` in one script; works when Redis is full. */
 export async function changeState(redis: Redis, change: StateChange, exchanges: readonly string[]): Promise<StateOutcome> {
   const keys = [systemStateKey(change.exchange), systemStateMetaKey(change.exchange), systemStateSimpleKey, ...exchanges.map(systemStateKey)];
-  const args = [change.expected ?? '', change.to, change.epoch, change.atMicros, change.by, change.reason, change.ver ?? ''];
+  const args = [change.expected ?? '', change.to, change.epoch, change.atMicros, change.by, change.reason, change.ver ?? '', change.hand ?? ''];
   const reply = (await runScript(redis, cas, keys, args)) as [number, string, string, number, number];
   const [ok, second, third, ver, epoch] = reply;
   if (ok === 1) return { ok: true, from: asState(second), to: change.to, ver, epoch };
@@ -50,6 +52,9 @@ export async function peekState(redis: Redis, exchange: string): Promise<{ state
   const [state, meta] = await Promise.all([redis.get(systemStateKey(exchange)), redis.hgetall(systemStateMetaKey(exchange))]);
   return { state, meta };
 }
+
+/** Whether nobody has written the state by hand since a change that left its mark (StateChange.hand). */
+export const isMarked = async (redis: Redis, exchange: string): Promise<boolean> => (await redis.ttl(systemStateKey(exchange))) > 0;
 
 function asState(text: string | null): SystemState | null {
   return systemStateValues.find((state) => state === text) ?? null;
