@@ -345,6 +345,38 @@ CREATE INDEX audit_findings_run_idx ON audit_findings (run_id);
 CREATE INDEX audit_findings_queued_idx ON audit_findings (exchange) WHERE resolution = 'queued';
 COMMENT ON TABLE audit_findings IS 'Differences that audits found; a row stays when its difference is repaired';
 
+-- 0010_trade_extent
+CREATE TABLE trade_extent (
+  instrument_id int4 PRIMARY KEY,
+  seqs          int8multirange NOT NULL
+) WITH (fillfactor = 40, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000);
+
+COMMENT ON TABLE trade_extent IS 'Sequence numbers that may be stored, over all days: what trade_coverage holds, its narrower holes filled when they are many';
+
+-- Holes that the exchange never fills would make a row of years grow without end, and it is rewritten by every batch. The widest
+-- stay; numbers of a filled one are looked up in trade_coverage, where there is nothing, and are stored a little later.
+CREATE FUNCTION loosen_seqs(seqs int8multirange) RETURNS int8multirange LANGUAGE sql IMMUTABLE AS $$
+  SELECT around - coalesce((
+    SELECT range_agg(hole) FROM (SELECT hole FROM unnest(around - seqs) AS hole ORDER BY upper(hole) - lower(hole) DESC LIMIT 32) AS widest
+  ), '{}')
+  FROM (SELECT int8multirange(int8range(lower(seqs), upper(seqs))) AS around) AS whole
+$$;
+
+COMMENT ON FUNCTION loosen_seqs IS 'Fills all but the 32 widest holes of what is not empty';
+
+-- Whoever empties the one means the other.
+CREATE FUNCTION empty_trade_extent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  TRUNCATE trade_extent;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER trade_coverage_emptied AFTER TRUNCATE ON trade_coverage EXECUTE FUNCTION empty_trade_extent();
+
+-- No writer in between.
+LOCK TABLE trade_coverage IN SHARE MODE;
+INSERT INTO trade_extent SELECT instrument_id, loosen_seqs(range_agg(seqs)) FROM trade_coverage WHERE NOT isempty(seqs) GROUP BY instrument_id;
+
 -- 0012_trading
 CREATE TABLE orders (
   order_id          int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -526,6 +558,7 @@ INSERT INTO pgmigrations (name, run_on) VALUES
   ('0007_backfill_jobs', now()),
   ('0008_completeness', now()),
   ('0009_audits', now()),
+  ('0010_trade_extent', now()),
   ('0012_trading', now());
 
 COMMIT;

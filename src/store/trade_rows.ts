@@ -33,20 +33,19 @@ const BY_TRADE_ID = `SELECT k.n::int4 AS n, t.* FROM unnest($1::int4[], $2::text
 
 /**
  * The stored trade with the same key as each row (same position; undefined where there is none), from the day before the
- * first row to the day after the last. Keys are seq, or trade_id where seq is null; all rows must be of one kind.
+ * first row to the day after the last, and on the days between these and `others`. Keys are seq, or trade_id where seq is
+ * null; all rows must be of one kind.
  */
-export async function findStored(client: Client, rows: readonly TradeRow[]): Promise<(StoredTrade | undefined)[]> {
+export async function findStored(client: Client, rows: readonly TradeRow[], others: readonly number[] = []): Promise<(StoredTrade | undefined)[]> {
   if (rows.length === 0) return [];
   const bySeq = rows[0]?.message.seq !== null;
-  const days = rows.reduce<[number, number]>(([low, high], row) => {
-    const day = dayOfMicros(row.message.exchange_ts);
-    return [Math.min(low, day), Math.max(high, day)];
-  }, [Infinity, -Infinity]);
+  let [low, high] = [Infinity, -Infinity];
+  for (const day of [...rows.map(({ message }) => dayOfMicros(message.exchange_ts)), ...others]) [low, high] = [Math.min(low, day), Math.max(high, day)];
   const { rows: found } = await client.query<Record<string, string | null> & { n: number }>(bySeq ? BY_SEQ : BY_TRADE_ID, [
     rows.map((row) => row.instrumentId),
     rows.map((row) => (bySeq ? row.message.seq : row.message.trade_id)),
-    dayStartMicros(days[0] - 1),
-    dayStartMicros(days[1] + 2),
+    dayStartMicros(low - 1),
+    dayStartMicros(high + 2),
   ]);
   const byPosition: (StoredTrade | undefined)[] = rows.map(() => undefined);
   for (const row of found) {

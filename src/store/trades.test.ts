@@ -112,6 +112,21 @@ describe('storing trades', () => {
     expect((await store(both)).conflicts.map((c) => c.row)).toEqual([both[1]]);
   });
 
+  it('does not store a trade twice when its time moves by days, and claims nothing for it', async () => {
+    await store([trade(5), run(10, 14), trade(30)]);
+    const far = (days: number): Partial<Trade> => ({ exchange_ts: START + days * 86_400_000_000 });
+    for (const days of [-20, -2, 3, 400]) {
+      const moved = [trade(5, far(days)), run(10, 14, far(days)), run(12, 18, far(days))];
+      const { stored, duplicates, conflicts } = await store([moved[0]!, trade(100 + days, far(days)), moved[1]!]);
+      expect({ stored, duplicates, rows: conflicts.map((c) => c.row) }).toEqual({ stored: 1, duplicates: 0, rows: [moved[0], moved[1]] });
+      expect(conflicts[0]?.error).toMatch(/^exchange_ts: stored \d+, got \d+ \(instrument 1, seq 5\)/);
+      expect((await store([moved[2]!])).conflicts[0]?.error).toMatch(/^seq: 12..18 overlaps stored trades of another run/);
+      expect(await readCoverage(pool, 1, DAY + days)).toEqual([[100 + days, 100 + days]]);
+    }
+    // The first one told stays, and what lies between is free on any day.
+    expect(await store([trade(5), run(20, 24, far(3)), trade(25, { instrument: 2, ...far(3) })])).toEqual({ stored: 2, duplicates: 1, conflicts: [] });
+  });
+
   it('refuses a run that overlaps others without being one of them, and claims nothing for it', async () => {
     await store([run(10, 14), run(20, 24)]);
     const bridging = run(12, 29);
@@ -169,7 +184,7 @@ describe('in one flight', () => {
 
   it('stores what is new, also into the default partition', async () => {
     expect(await fly(some(0, 6000))).toEqual({ stored: 6000, duplicates: 0, conflicts: [], committed: true });
-    expect(await fly([trade(1, { exchange_ts: START + 9 * 86_400_000_000 })])).toMatchObject({ stored: 1 });
+    expect(await fly([trade(9000, { exchange_ts: START + 9 * 86_400_000_000 })])).toMatchObject({ stored: 1 });
     expect(await storedSeqs()).toHaveLength(6001);
     for (const instrument of [1, 2, 3]) expect(await readCoverage(pool, instrument, DAY)).toEqual([[0, 1999]]);
   });
@@ -182,6 +197,7 @@ describe('in one flight', () => {
       expect(await storedSeqs()).toHaveLength(3000);
       // Stored under another day, too.
       expect(await fly([trade(5, { exchange_ts: START - 5 })], single)).toBeNull();
+      expect(await fly([trade(5, { exchange_ts: START + 9 * 86_400_000_000 })], single)).toBeNull();
       expect(await fly(some(3000, 9000), single)).toMatchObject({ stored: 6000 });
       expect(single.totalCount).toBe(1);
     } finally {
@@ -217,7 +233,7 @@ describe('against a model', () => {
     instrument: fc.integer({ min: 1, max: 3 }),
     seq: fc.integer({ min: 1, max: 40 }),
     length: fc.constantFrom(1, 1, 1, 2, 5),
-    dayShift: fc.constantFrom(0, 0, 0, 1),
+    dayShift: fc.constantFrom(0, 0, 0, 0, 1, 30),
     price: fc.constantFrom('1', '1.0', '2'),
   });
 
@@ -277,5 +293,41 @@ describe('two writers at once', () => {
     expect(outcomes.reduce((sum, o) => sum + o.stored, 0)).toBe(400);
     expect(outcomes.reduce((sum, o) => sum + o.duplicates, 0)).toBe(2000);
     expect(outcomes.flatMap((o) => o.conflicts)).toEqual([]);
+  });
+
+  it('store a trade that each of them was told of another day once', async () => {
+    const rows = (days: number): TradeRow[] => Array.from({ length: 300 }, (_value, n) =>
+      trade(Math.floor(n / 3) + 1, { instrument: (n % 3) + 1, exchange_ts: START + days * 86_400_000_000 + n }));
+    const outcomes = await Promise.all([0, 1, 5, 0, 30].map((days) => store(rows(days))));
+    expect(outcomes.reduce((sum, o) => sum + o.stored, 0)).toBe(300);
+    expect(outcomes.reduce((sum, o) => sum + o.stored + o.duplicates + o.conflicts.length, 0)).toBe(1500);
+    expect(await storedSeqs()).toHaveLength(300);
+  });
+});
+
+describe('the extent of an instrument', () => {
+  const holes = async (): Promise<number> => {
+    const { rows } = await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM trade_extent, unnest(seqs) WHERE instrument_id = 1');
+    return rows[0]?.n ?? 0;
+  };
+
+  it('stays small however many holes there are, and hides none of them', async () => {
+    for (let batch = 0; batch < 20; batch++) {
+      const rows = Array.from({ length: 50 }, (_value, n) => trade(1 + 10 * (batch * 50 + n)));
+      expect(await store(rows)).toMatchObject({ stored: 50, conflicts: [] });
+    }
+    expect(await holes()).toBeLessThan(200);
+    // One far off keeps what lies before it free.
+    await store([trade(1_000_000)]);
+    const healed = Array.from({ length: 900 }, (_value, n) => trade(5 + 10 * n));
+    expect(await store(healed)).toEqual({ stored: 900, duplicates: 0, conflicts: [] });
+    expect(await store([...healed, trade(20_000)])).toEqual({ stored: 1, duplicates: 900, conflicts: [] });
+    expect(await flyTrades(pool, planTrades(TradeTable.of([trade(30_000)])), { partitionDays: days })).toMatchObject({ stored: 1 });
+  });
+
+  it('is emptied with the coverage', async () => {
+    await store([trade(1)]);
+    await pool.query('TRUNCATE public_trades, trade_coverage');
+    expect(await holes()).toBe(0);
   });
 });

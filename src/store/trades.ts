@@ -1,5 +1,10 @@
 // public_trades: every trade once. Coverage first (coverage.ts), then the new rows in one binary COPY; only rows whose
-// sequence is stored already are looked up and compared. The same key with other content is a conflict, never an overwrite.
+// sequence is stored already are looked up and compared. The same key with other content is a conflict, never an overwrite,
+// whatever the day it was stored under: trade_extent knows the numbers of all days.
+//
+// The key is the sequence, and the trade id only where there is none. A trade id that comes under two sequences is stored under
+// both: nothing but an index of the ids would see it, and that writes at 0.67 of the speed (0.59 as numbers; 7 rounds of 200,000
+// trades of 50 instruments, medians; trade_extent itself 0.99). On Binance the id is the sequence.
 //
 // Aggregates stand for the run seq..seq_last. A run that overlaps stored trades without being the same run can neither be
 // stored (its overlap would count twice) nor dropped (its rest would be lost): it is a conflict, and what it alone covers
@@ -7,7 +12,7 @@
 import { dayOfMicros } from '../core/days.ts';
 import { sqlState, withTransaction, type Client, type Pool } from './connect.ts';
 import { copyBinary, copyStatement } from './copy.ts';
-import { extendCoverage, meets, overlapsOf, retractCoverage, subtractRanges, type Overlap } from './coverage.ts';
+import { beforeOf, extendCoverage, findElsewhere, meets, retractCoverage, subtractRanges, type Overlap } from './coverage.ts';
 import { STORED_ALREADY, fly } from './flight.ts';
 import { partitionName } from './partitions.ts';
 import { encodeCopies, planTrades, type SeqRange, type Suspect, type TradeCopy, type TradePlan } from './trade_plan.ts';
@@ -80,7 +85,7 @@ async function storeSequenced(client: Client, plan: TradePlan, options: RoundOpt
   const { table, candidates, coverage } = plan;
   const statement = options.opened === undefined ? openTrades(plan) : '';
   const rows = statement === '' ? (options.opened ?? []) : (await client.query(statement)).rows;
-  const overlaps = overlapsOf(coverage, rows);
+  const overlaps = await findElsewhere(client, beforeOf(coverage, rows));
   const met = new Set(overlaps.length === 0 ? [] : candidatesIn(plan, overlaps));
   const suspects: Suspect[] = [...met].map((row) => ({ row, against: null }));
   if (options.careful) {
@@ -108,7 +113,7 @@ async function copyTrades(client: Client, copies: readonly TradeCopy[], { partit
 async function settle(
   client: Client, table: TradeTable, suspects: readonly Suspect[], overlaps: readonly Overlap[], outcome: TradeOutcome,
 ): Promise<TradePlan | null> {
-  const stored = await findStored(client, rowsOf(table, suspects.map(({ row }) => row)));
+  const stored = await findStored(client, rowsOf(table, suspects.map(({ row }) => row)), overlaps.flatMap(({ days }) => days));
   const refused = new Set<number>();
   const again: number[] = [];
   for (const [n, { row, against }] of suspects.entries()) {
@@ -155,8 +160,8 @@ const rowsOf = (table: TradeTable, rows: readonly number[]): TradeRow[] => rows.
 /** Candidates whose run meets what was stored before. */
 function candidatesIn({ table, candidates }: TradePlan, overlaps: readonly Overlap[]): number[] {
   const ranges = new Map<string, SeqRange[]>();
-  for (const { key, sameDay, nextDoor } of overlaps) {
-    ranges.set(`${key.instrumentId}:${key.day}`, [...sameDay, ...nextDoor].sort(([a], [b]) => a - b));
+  for (const { key, sameDay, elsewhere } of overlaps) {
+    ranges.set(`${key.instrumentId}:${key.day}`, [...sameDay, ...elsewhere].sort(([a], [b]) => a - b));
   }
   return candidates.filter((row) => {
     const stored = ranges.get(`${table.instrumentId[row]}:${dayOf(table, row)}`);

@@ -206,14 +206,14 @@ describe('vacuum and memory', () => {
     const yesterday = partitionName('tickers', TODAY - 1);
     const vacuumed = async (): Promise<number> => {
       const { rows } = await pool.query<{ n: number }>(`SELECT coalesce(sum(vacuum_count), 0)::int AS n FROM pg_stat_user_tables
-        WHERE relname = ANY($1)`, [['trade_coverage', 'ohlc', 'instruments', yesterday]]);
+        WHERE relname = ANY($1)`, [['trade_coverage', 'trade_extent', 'ohlc', 'instruments', yesterday]]);
       return rows[0]!.n;
     };
     const before = await vacuumed();
     const { facts } = await vacuum(context({ dryRun: true }));
-    expect(facts['tables']).toEqual(['trade_coverage', 'ohlc', 'instruments', partitionName('public_trades', TODAY - 1), yesterday]);
+    expect(facts['tables']).toEqual(['trade_coverage', 'trade_extent', 'ohlc', 'instruments', partitionName('public_trades', TODAY - 1), yesterday]);
     await vacuum(context());
-    await until(async () => (await vacuumed()) === before + 4);
+    await until(async () => (await vacuumed()) === before + 5);
     // One that waits for a lock, as one that works for an hour.
     const blocker = await pool.connect();
     await blocker.query('BEGIN; LOCK TABLE ohlc');

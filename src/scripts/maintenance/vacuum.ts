@@ -5,7 +5,7 @@ import { PARTITIONED_TABLES, partitionName } from '../../store/partitions.ts';
 import { existingTables, vacuumTable } from '../../store/upkeep.ts';
 import { verb, type TaskContext, type TaskReport } from './task.ts';
 
-const REWRITTEN = ['trade_coverage', 'ohlc', 'instruments'];
+const REWRITTEN = ['trade_coverage', 'trade_extent', 'ohlc', 'instruments'];
 
 /** One table after the other; one that fails does not keep the others from their turn, and fails the task in the end. */
 export async function vacuum(ctx: TaskContext): Promise<TaskReport> {
