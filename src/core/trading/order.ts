@@ -6,7 +6,7 @@
 //   OPEN, PARTIALLY_FILLED, FILLED, CANCELLED, REJECTED, EXPIRED   what the exchange said
 //   UNKNOWN   sent, and no answer that proves anything: looked up by label, never sent again
 //   ABANDONED looked up twice after `valid_until` and not there: proof that it does not exist
-import type { Exact } from './exact.ts';
+import { Exact } from './exact.ts';
 import type { OrderState } from '../../contracts/index.ts';
 
 /** States in which the exchange may hold, or come to hold, a working order. */
@@ -111,4 +111,10 @@ export function stateByFills(order: OrderProgress): OrderState {
 
 function open(filled: Exact): OrderState {
   return filled.isZero() ? 'OPEN' : 'PARTIALLY_FILLED';
+}
+
+/** The same trade told twice? Another price, amount, side, symbol or order under a known trade id is a conflict, recorded and never overwritten. */
+export function sameFill(a: FillReport, b: FillReport): boolean {
+  const numbers = (['price', 'amount'] as const).every((field) => new Exact(a[field]).eq(b[field]));
+  return numbers && a.symbol === b.symbol && a.side === b.side && a.exchangeOrderId === b.exchangeOrderId;
 }

@@ -1,0 +1,140 @@
+// Fills, once each, with what follows from them: the orders' progress and the positions, in one transaction.
+import { Exact, ZERO, plain } from '../../core/trading/exact.ts';
+import { sameFill, stateByFills } from '../../core/trading/order.ts';
+import { FLAT, applyFill, averagePrice, type Position } from '../../core/trading/position.ts';
+import type { FillRecord, FillsApplied, OrderRecord, PositionRecord } from '../../core/trading/records.ts';
+import type { Client } from '../connect.ts';
+import { columnArrays, timestampOf, unnestInsert, type Cell, type ColumnTypes } from '../unnest.ts';
+import { changeOrder, findByExchangeId, findOrder } from './orders.ts';
+import { FILL_COLUMNS, POSITION_COLUMNS, fillOf, positionOf, type Row } from './rows.ts';
+
+export type TermsOf = (symbol: string) => { reciprocal: boolean; settle: string | null };
+
+const TYPES: ColumnTypes = {
+  account: 'text', trade_id: 'text', order_id: 'int8', exchange_order_id: 'text', market_id: 'text', symbol: 'text', ts: 'micros', seq: 'int8',
+  side: 'text', price: 'numeric', amount: 'numeric', liquidity: 'text', fee: 'numeric', fee_currency: 'text', kind: 'text', source: 'text',
+  recorded_at: 'micros',
+};
+const INSERT = { name: 'insert_fills', text: unnestInsert('fills', TYPES, 'u.trade_id', 'ON CONFLICT DO NOTHING RETURNING trade_id') };
+
+/** All of it or nothing; runs inside the caller's transaction. Fills of one account are applied one transaction after the other. */
+export async function applyFills(client: Client, account: string, told: readonly FillRecord[], terms: TermsOf): Promise<FillsApplied> {
+  // Positions are read, computed and written: two appliers of one account must not do so at once.
+  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 7))', [`fills:${account}`]);
+  const fills = [...new Map(told.map((fill) => [fill.tradeId, fill])).values()];
+  const orders = await ordersOf(client, account, fills);
+  const values = columnArrays(TYPES, fills, (fill, column) => cell(account, fill, orders, column));
+  const { rows } = await client.query<{ trade_id: string }>({ ...INSERT, values });
+  const freshIds = new Set(rows.map((row) => row.trade_id));
+  const fresh = fills.filter((fill) => freshIds.has(fill.tradeId)).sort((a, b) => a.ts - b.ts || (a.seq ?? 0) - (b.seq ?? 0));
+  const conflicts = await conflictsOf(client, account, fills.filter((fill) => !freshIds.has(fill.tradeId)));
+  const touched = new Set(fresh.map((fill) => orders.get(fill.exchangeOrderId)?.orderId).filter((id) => id !== undefined));
+  return {
+    fresh,
+    conflicts,
+    orders: await advance(client, [...touched], fresh[0]?.recordedTs ?? 0, orders, fresh),
+    positions: await move(client, account, fresh, terms),
+  };
+}
+
+function cell(account: string, fill: FillRecord, orders: ReadonlyMap<string, OrderRecord>, column: string): Cell {
+  switch (column) {
+    case 'account': return account;
+    case 'trade_id': return fill.tradeId;
+    case 'order_id': return orders.get(fill.exchangeOrderId)?.orderId ?? null;
+    case 'exchange_order_id': return fill.exchangeOrderId;
+    case 'market_id': return fill.marketId;
+    case 'fee_currency': return fill.feeCurrency;
+    case 'recorded_at': return fill.recordedTs;
+    default: return fill[column as 'symbol' | 'ts' | 'seq' | 'side' | 'price' | 'amount' | 'liquidity' | 'fee' | 'kind' | 'source'];
+  }
+}
+
+/** By exchange order id → our order, locked. An order whose acknowledgement never came is known by its label alone. */
+async function ordersOf(client: Client, account: string, fills: readonly FillRecord[]): Promise<Map<string, OrderRecord>> {
+  const found = new Map<string, OrderRecord>();
+  const wanted = [...new Map(fills.map((fill) => [fill.exchangeOrderId, fill])).values()].sort((a, b) => (a.exchangeOrderId < b.exchangeOrderId ? -1 : 1));
+  for (const fill of wanted) {
+    const byId = await findByExchangeId(client, account, fill.exchangeOrderId, true);
+    const order = byId ?? (fill.label === '' ? null : await findOrder(client, 'label', fill.label, true));
+    // The same label on another order of the exchange is not ours: labels are not unique there.
+    if (order === null || order.account !== account || (order.exchangeOrderId ?? fill.exchangeOrderId) !== fill.exchangeOrderId) continue;
+    found.set(fill.exchangeOrderId, order);
+  }
+  return found;
+}
+
+async function conflictsOf(client: Client, account: string, known: readonly FillRecord[]): Promise<FillsApplied['conflicts']> {
+  if (known.length === 0) return [];
+  const { rows } = await client.query<Row>(`SELECT ${FILL_COLUMNS} FROM fills WHERE account = $1 AND trade_id = ANY($2)`,
+    [account, known.map((fill) => fill.tradeId)]);
+  const stored = new Map(rows.map((row) => [String(row['trade_id']), fillOf(row)]));
+  return known.flatMap((told) => {
+    const before = stored.get(told.tradeId);
+    return before === undefined || sameFill(before, told) ? [] : [{ known: before, told }];
+  });
+}
+
+async function advance(
+  client: Client, ids: readonly string[], at: number, known: ReadonlyMap<string, OrderRecord>, fresh: readonly FillRecord[],
+): Promise<OrderRecord[]> {
+  const byId = new Map([...known.values()].map((order) => [order.orderId, order]));
+  const changed: OrderRecord[] = [];
+  for (const id of [...ids].sort((a, b) => Number(a) - Number(b))) {
+    const order = byId.get(id)!;
+    const { amount, averagePrice: average } = await sumOf(client, id);
+    const own = fresh.filter((fill) => known.get(fill.exchangeOrderId)?.orderId === id);
+    const after = await changeOrder(client, id, order.version, {
+      event: 'filled', at, state: stateByFills({ state: order.state, amount: order.amount, filled: amount }),
+      exchangeOrderId: own[0]!.exchangeOrderId, detail: { trade_ids: own.map((fill) => fill.tradeId) },
+    }, { amount: plain(amount), averagePrice: average === null ? null : plain(average) });
+    if (after !== null) changed.push(after);
+  }
+  return changed;
+}
+
+async function sumOf(client: Client, orderId: string): Promise<{ amount: Exact; averagePrice: Exact | null }> {
+  const { rows } = await client.query<{ price: string; amount: string }>('SELECT price, amount FROM fills WHERE order_id = $1', [orderId]);
+  const amount = rows.reduce((sum, row) => sum.plus(row.amount), ZERO);
+  const value = rows.reduce((sum, row) => sum.plus(new Exact(row.amount).times(row.price)), ZERO);
+  return { amount, averagePrice: amount.isZero() ? null : value.div(amount) };
+}
+
+async function move(client: Client, account: string, fresh: readonly FillRecord[], terms: TermsOf): Promise<PositionRecord[]> {
+  const moved: PositionRecord[] = [];
+  for (const key of new Set(fresh.map((fill) => `${fill.marketId} ${fill.symbol}`))) {
+    const own = fresh.filter((fill) => `${fill.marketId} ${fill.symbol}` === key);
+    const { marketId, symbol, recordedTs } = own[0]!;
+    const { reciprocal, settle } = terms(symbol);
+    const before = await storedPosition(client, account, marketId, symbol);
+    const after = own.reduce((position, fill) => applyFill(position, {
+      side: fill.side, price: new Exact(fill.price), amount: new Exact(fill.amount), fee: new Exact(fill.fee),
+    }, { reciprocal }), before);
+    moved.push(await writePosition(client, { account, marketId, symbol, settle, updatedTs: recordedTs }, after, averagePrice(after, { reciprocal })));
+  }
+  return moved;
+}
+
+async function storedPosition(client: Client, account: string, marketId: string, symbol: string): Promise<Position> {
+  const { rows } = await client.query<Record<'amount' | 'cost' | 'realised' | 'fees' | 'funding', string>>(
+    'SELECT amount, cost, realised, fees, funding FROM positions WHERE account = $1 AND market_id = $2 AND symbol = $3', [account, marketId, symbol]);
+  const [row] = rows;
+  if (row === undefined) return FLAT;
+  return {
+    amount: new Exact(row.amount), cost: new Exact(row.cost), realised: new Exact(row.realised), fees: new Exact(row.fees), funding: new Exact(row.funding),
+  };
+}
+
+async function writePosition(
+  client: Client, key: Pick<PositionRecord, 'account' | 'marketId' | 'symbol' | 'settle' | 'updatedTs'>, position: Position, average: Exact | null,
+): Promise<PositionRecord> {
+  const { rows } = await client.query<Row>(
+    `INSERT INTO positions AS p (account, market_id, symbol, amount, cost, average_price, realised, fees, funding, settle, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, ${timestampOf('$11::int8')})
+     ON CONFLICT (account, market_id, symbol) DO UPDATE SET amount = excluded.amount, cost = excluded.cost, average_price = excluded.average_price,
+       realised = excluded.realised, fees = excluded.fees, funding = excluded.funding, settle = excluded.settle, updated_at = excluded.updated_at
+     RETURNING ${POSITION_COLUMNS}`,
+    [key.account, key.marketId, key.symbol, plain(position.amount), plain(position.cost), average === null ? null : plain(average),
+      plain(position.realised), plain(position.fees), plain(position.funding), key.settle, key.updatedTs]);
+  return positionOf(rows[0]!);
+}

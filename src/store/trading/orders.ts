@@ -1,0 +1,130 @@
+// Table orders with its events: an order and the row that says what happened to it are one statement or one transaction.
+import { mayMove, type OrderReport } from '../../core/trading/order.ts';
+import type { Intent, OrderChange, OrderRecord } from '../../core/trading/records.ts';
+import type { OrderState } from '../../contracts/index.ts';
+import type { Client } from '../connect.ts';
+import { timestampOf } from '../unnest.ts';
+import { ORDER_COLUMNS, orderOf, type Row } from './rows.ts';
+
+type Querier = Pick<Client, 'query'>;
+
+const at = (n: number): string => timestampOf(`$${n}::int8`);
+
+const INSERT_INTENT = {
+  name: 'insert_intent',
+  // PENDING is version 1; one that leaves at once is SENDING already, version 2, and both events tell so.
+  text: `WITH fresh AS (
+      INSERT INTO orders (label, signal_id, account, strategy, origin, market_id, symbol, instrument_id, side, amount, order_type, price,
+        time_in_force, post_only, reduce_only, state, version, epoch, created_at, sent_at, valid_until, updated_at)
+      SELECT $1, $2, $3, $4, 'own', $5, $6, (SELECT instrument_id FROM instruments WHERE market_id = $5 AND symbol = $6), $7, $8::numeric, $9,
+        $10::numeric, $11, $12, $13, CASE WHEN $14 THEN 'SENDING' ELSE 'PENDING' END, CASE WHEN $14 THEN 2 ELSE 1 END, $15::int8, ${at(16)},
+        CASE WHEN $14 THEN ${at(18)} END, ${at(17)}, ${at(18)}
+      ON CONFLICT DO NOTHING RETURNING *
+    ), told AS (
+      INSERT INTO order_events (order_id, version, at, from_state, to_state, event)
+      SELECT order_id, 1, updated_at, NULL, 'PENDING', 'intent' FROM fresh
+      UNION ALL SELECT order_id, 2, updated_at, 'PENDING', 'SENDING', 'sending' FROM fresh WHERE state = 'SENDING'
+    ) SELECT ${ORDER_COLUMNS} FROM fresh`,
+};
+
+/** null: the label or the signal is known already. */
+export async function insertIntent(
+  client: Querier, intent: Intent, options: { epoch: number; state: 'PENDING' | 'SENDING'; at: number },
+): Promise<OrderRecord | null> {
+  const { rows } = await client.query<Row>({
+    ...INSERT_INTENT,
+    values: [intent.label, intent.signalId, intent.account, intent.strategy, intent.marketId, intent.symbol, intent.side, intent.amount,
+      intent.orderType, intent.price, intent.timeInForce, intent.postOnly, intent.reduceOnly, options.state === 'SENDING', options.epoch,
+      intent.createdTs, intent.validUntil, options.at],
+  });
+  return rows[0] === undefined ? null : orderOf(rows[0]);
+}
+
+const INSERT_EXTERNAL = {
+  name: 'insert_external',
+  text: `WITH fresh AS (
+      INSERT INTO orders (label, account, strategy, origin, market_id, symbol, instrument_id, side, amount, order_type, price, post_only,
+        reduce_only, state, epoch, exchange_order_id, created_at, valid_until, updated_at)
+      SELECT $1, $2, 'external', 'external', $3, $4, (SELECT instrument_id FROM instruments WHERE market_id = $3 AND symbol = $4), $5, $6::numeric,
+        CASE WHEN $7::numeric IS NULL THEN 'market' ELSE 'limit' END, $7::numeric, $8, $9, 'OPEN', $10::int8, $11, ${at(12)}, ${at(12)}, ${at(13)}
+      ON CONFLICT DO NOTHING RETURNING *
+    ), told AS (
+      INSERT INTO order_events (order_id, version, at, from_state, to_state, event, detail)
+      SELECT order_id, 1, updated_at, NULL, 'OPEN', 'adopted', jsonb_build_object('label', $14::text) FROM fresh
+    ) SELECT ${ORDER_COLUMNS} FROM fresh`,
+};
+
+/** Records an order of somebody else. Its label is `ext:<exchange order id>`: theirs may be empty or not unique. null: known already. */
+export async function insertExternal(
+  client: Querier, account: string, marketId: string, report: OrderReport, options: { epoch: number; at: number },
+): Promise<OrderRecord | null> {
+  const { rows } = await client.query<Row>({
+    ...INSERT_EXTERNAL,
+    values: [`ext:${report.exchangeOrderId}`.slice(0, 64), account, marketId, report.symbol, report.side, report.amount, report.price, report.postOnly,
+      report.reduceOnly, options.epoch, report.exchangeOrderId, report.createdTs, options.at, report.label],
+  });
+  return rows[0] === undefined ? null : orderOf(rows[0]);
+}
+
+export type OrderKey = 'label' | 'signal_id' | 'order_id';
+
+/** The order, locked for the rest of the transaction when `lock`. */
+export async function findOrder(client: Querier, key: OrderKey, value: string, lock = false): Promise<OrderRecord | null> {
+  const { rows } = await client.query<Row>(`SELECT ${ORDER_COLUMNS} FROM orders WHERE ${key} = $1 ${lock ? 'FOR UPDATE' : ''}`, [value]);
+  return rows[0] === undefined ? null : orderOf(rows[0]);
+}
+
+export async function findByExchangeId(client: Querier, account: string, exchangeOrderId: string, lock = false): Promise<OrderRecord | null> {
+  const { rows } = await client.query<Row>(
+    `SELECT ${ORDER_COLUMNS} FROM orders WHERE account = $1 AND exchange_order_id = $2 ${lock ? 'FOR UPDATE' : ''}`, [account, exchangeOrderId]);
+  return rows[0] === undefined ? null : orderOf(rows[0]);
+}
+
+/** Whatever may still work at the exchange, or has a cancellation on its way. */
+export async function selectLive(client: Querier, account: string): Promise<OrderRecord[]> {
+  const { rows } = await client.query<Row>(
+    `SELECT ${ORDER_COLUMNS} FROM orders WHERE account = $1
+       AND (state IN ('PENDING', 'SENDING', 'OPEN', 'PARTIALLY_FILLED', 'UNKNOWN') OR cancel_state IS NOT NULL) ORDER BY order_id`, [account]);
+  return rows.map(orderOf);
+}
+
+/**
+ * Changes an order that is at `version` and writes its event; null when it is at another one. `filled` comes from applyFills alone.
+ * Throws when the edge is not legal: that is a bug of ours, never something to store.
+ */
+export async function changeOrder(
+  client: Querier, orderId: string, version: number, change: OrderChange, filled?: { amount: string; averagePrice: string | null },
+): Promise<OrderRecord | null> {
+  const before = await findOrder(client, 'order_id', orderId, true);
+  if (before === null || before.version !== version) return null;
+  const to: OrderState = change.state ?? before.state;
+  if (to !== before.state && !mayMove(before.state, to)) throw new IllegalOrderMove(before.label, before.state, to, change.event);
+  const values = [
+    orderId, to, change.cancelState === undefined ? before.cancelState : change.cancelState, change.exchangeOrderId ?? before.exchangeOrderId,
+    change.amount ?? before.amount, change.price === undefined ? before.price : change.price, change.code ?? before.code,
+    change.reason ?? before.reason, change.lookups ?? before.lookups, change.sentTs ?? before.sentTs, filled?.amount ?? before.filledAmount,
+    filled === undefined ? before.averagePrice : filled.averagePrice, change.at, before.state, change.event,
+    change.detail === undefined ? null : JSON.stringify(change.detail),
+  ];
+  const { rows } = await client.query<Row>({ ...CHANGE, values });
+  return rows[0] === undefined ? null : orderOf(rows[0]);
+}
+
+const CHANGE = {
+  name: 'change_order',
+  text: `WITH changed AS (
+      UPDATE orders SET state = $2, cancel_state = $3, exchange_order_id = $4, amount = $5::numeric, price = $6::numeric, code = $7, reason = $8,
+        lookups = $9, sent_at = ${at(10)}, filled_amount = $11::numeric, average_price = $12::numeric, updated_at = ${at(13)}, version = version + 1
+      WHERE order_id = $1::int8 RETURNING *
+    ), told AS (
+      INSERT INTO order_events (order_id, version, at, from_state, to_state, event, detail)
+      SELECT order_id, version, updated_at, $14, state, $15, $16::jsonb FROM changed
+    ) SELECT ${ORDER_COLUMNS} FROM changed`,
+};
+
+export class IllegalOrderMove extends Error {
+  override name = 'IllegalOrderMove';
+  constructor(label: string, from: OrderState, to: OrderState, event: string) {
+    super(`order ${label}: ${from} may not become ${to} (${event})`);
+  }
+}
