@@ -22,10 +22,18 @@ export const fill = (over: Partial<FillRecord> = {}): FillRecord => {
   };
 };
 
-/** `events` gives `from>to event` of an order in order of version. */
-export function tradingStoreContract(make: () => Promise<{ store: TradingStore; events: (orderId: string) => Promise<string[]> }>): void {
-  const sending = (at = T0): { epoch: number; state: 'SENDING'; at: number } => ({ epoch: 1, state: 'SENDING', at });
+/** A fresh store; `events` gives `from>to event` of an order in order of version. */
+type Make = () => Promise<{ store: TradingStore; events: (orderId: string) => Promise<string[]> }>;
 
+const sending = (at = T0): { epoch: number; state: 'SENDING'; at: number } => ({ epoch: 1, state: 'SENDING', at });
+
+export function tradingStoreContract(make: Make): void {
+  ordersContract(make);
+  fillsContract(make);
+  casesContract(make);
+}
+
+function ordersContract(make: Make): void {
   it('hands out rising epochs', async () => {
     const { store } = await make();
     const first = await store.nextEpoch();
@@ -64,6 +72,21 @@ export function tradingStoreContract(make: () => Promise<{ store: TradingStore; 
     expect(await events(order.orderId)).toHaveLength(2);
   });
 
+  it('adopts an external order once', async () => {
+    const { store } = await make();
+    const report = {
+      exchangeOrderId: 'X-5', label: '', symbol: 'BTC-PERPETUAL', side: 'sell' as const, state: 'open' as const, amount: '10', filledAmount: '0', averagePrice: null,
+      price: '70000', reduceOnly: false, postOnly: true, reason: null, createdTs: T0, updatedTs: T0,
+    };
+    const first = await store.adoptExternal('acc', 'deribit', report, { epoch: 1, at: T0 });
+    expect(first).toMatchObject({ origin: 'external', state: 'OPEN', label: 'ext:X-5', signalId: null, price: '70000', exchangeOrderId: 'X-5' });
+    expect(await store.adoptExternal('acc', 'deribit', report, { epoch: 1, at: T0 + 9 })).toEqual(first);
+    expect(await store.liveOrders('acc')).toEqual([first]);
+    expect(await store.liveOrders('other')).toEqual([]);
+  });
+}
+
+function fillsContract(make: Make): void {
   it('applies fills once, whoever tells them and how often', async () => {
     const { store, events } = await make();
     const { order } = await store.insertIntent(intent(), sending());
@@ -109,20 +132,9 @@ export function tradingStoreContract(make: () => Promise<{ store: TradingStore; 
     expect([orders.length, fresh.length]).toEqual([0, 1]);
     expect((await store.orderByLabel(order.label))?.filledAmount).toBe('0');
   });
+}
 
-  it('adopts an external order once', async () => {
-    const { store } = await make();
-    const report = {
-      exchangeOrderId: 'X-5', label: '', symbol: 'BTC-PERPETUAL', side: 'sell' as const, state: 'open' as const, amount: '10', filledAmount: '0', averagePrice: null,
-      price: '70000', reduceOnly: false, postOnly: true, reason: null, createdTs: T0, updatedTs: T0,
-    };
-    const first = await store.adoptExternal('acc', 'deribit', report, { epoch: 1, at: T0 });
-    expect(first).toMatchObject({ origin: 'external', state: 'OPEN', label: 'ext:X-5', signalId: null, price: '70000', exchangeOrderId: 'X-5' });
-    expect(await store.adoptExternal('acc', 'deribit', report, { epoch: 1, at: T0 + 9 })).toEqual(first);
-    expect(await store.liveOrders('acc')).toEqual([first]);
-    expect(await store.liveOrders('other')).toEqual([]);
-  });
-
+function casesContract(make: Make): void {
   it('keeps one open case per disagreement and counts the attempts', async () => {
     const { store } = await make();
     const entry = { account: 'acc', kind: 'position_mismatch' as const, marketId: 'deribit', symbol: 'BTC-PERPETUAL', ours: { amount: '1' }, theirs: { amount: '2' }, evidence: [] };
