@@ -1,12 +1,13 @@
 // `npm run doctor [-- --json]`: what is wrong with this installation, and what to do about it. Exit code 1 when a row fails.
 import { closeRedis, connectRedis } from '../bus/connect.ts';
 import { UsageError, toError } from '../core/errors.ts';
+import { fail, type Finding } from '../core/finding.ts';
 import { MARKETS } from '../exchanges/registry.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { loadConfig, type Config } from '../runtime/env.ts';
 import { createPool } from '../store/connect.ts';
 import { clockFinding, deadLetterFinding, feedFindings, stateFinding, streamFinding } from './doctor/feeds.ts';
-import { examine, fail, type Finding } from './doctor/finding.ts';
+import { examine } from './doctor/finding.ts';
 import { nodeVersion, postgresFindings, redisFindings } from './doctor/servers.ts';
 
 const silent = { info: () => undefined, warn: () => undefined };

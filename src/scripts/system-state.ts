@@ -8,13 +8,13 @@ import { emitEvent } from '../bus/events.ts';
 import { changeState, peekState } from '../bus/state.ts';
 import type { SystemState } from '../contracts/index.ts';
 import { UsageError, toError } from '../core/errors.ts';
+import { failures, type Finding } from '../core/finding.ts';
 import { MARKETS } from '../exchanges/registry.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { loadConfig } from '../runtime/env.ts';
+import { loadConfig, type Config } from '../runtime/env.ts';
+import { dataChecks } from '../services/janitor/checks.ts';
 import { createPool, type Pool } from '../store/connect.ts';
 import { insertOperatorAction, insertStateChanges } from '../store/state_log.ts';
-import type { Finding } from './doctor/finding.ts';
-import { unlockChecks } from './system/checks.ts';
 
 const TIMEOUT_MS = 15_000;
 const silent = { info: () => undefined, warn: () => undefined };
@@ -53,13 +53,14 @@ function readOptions(argv: string[]): Options {
   }
 }
 
-async function unlock(servers: Servers, options: Options, exchanges: readonly string[]): Promise<number> {
+async function unlock(servers: Servers, options: Options, markets: Config['markets'], exchanges: readonly string[]): Promise<number> {
   const { exchange, force, reason } = options;
   const { state } = await peekState(servers.redis, exchange);
   out(`${exchange} is ${state ?? 'without a state'}`);
-  const found = await unlockChecks({ pool: servers.pool, stream: servers.stream, exchange });
+  const marketIds = markets.filter((market) => market.exchange === exchange).map(({ marketId }) => marketId);
+  const found = await dataChecks({ ...servers, exchange, marketIds, nowMicros: systemClock().nowMicros() });
   show(found);
-  const bad = found.filter(({ level }) => level === 'fail');
+  const bad = failures(found);
   if (state === 'HEALTHY') {
     out('nothing to unlock');
     return 0;
@@ -68,12 +69,12 @@ async function unlock(servers: Servers, options: Options, exchanges: readonly st
     out(`refused: only LOCKED and RECONCILING can be unlocked; ${state === null ? 'run a bootstrap first: npm start -- janitor' : 'wait until that is over'}`);
     return 1;
   }
-  if (bad.length > 0 && !force) {
-    out(`refused: ${bad.map(({ name, detail }) => `${name}: ${detail}`).join('; ')}`);
+  if (bad !== '' && !force) {
+    out(`refused: ${bad}`);
     out('mend that, or overrule it with --force --reason TEXT');
     return 1;
   }
-  return move(servers, options, 'HEALTHY', exchanges, reason ?? 'data checked', { checks: found, forced: bad.length > 0 });
+  return move(servers, options, 'HEALTHY', exchanges, reason ?? 'data checked', { checks: found, forced: bad !== '' });
 }
 
 async function move(
@@ -121,7 +122,7 @@ async function main(argv: string[]): Promise<number> {
   }, TIMEOUT_MS);
   try {
     return options.action === 'unlock'
-      ? await unlock({ redis, stream, pool }, options, exchanges)
+      ? await unlock({ redis, stream, pool }, options, config.markets, exchanges)
       : await move({ redis, stream, pool }, options, 'LOCKED', exchanges, options.reason ?? 'locked by an operator', {});
   } finally {
     clearTimeout(late);

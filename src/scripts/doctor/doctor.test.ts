@@ -8,7 +8,7 @@ import { startSimulator, type Simulator } from '../../simulator/server.ts';
 import { createPool } from '../../store/connect.ts';
 import { freshDatabase, freshRedis, type FreshDatabase, type FreshRedis } from '../../testing/servers.ts';
 import { nodeVersion } from './servers.ts';
-import type { Finding } from './finding.ts';
+import type { Finding } from '../../core/finding.ts';
 
 const clock = systemClock();
 let simulator: Simulator;

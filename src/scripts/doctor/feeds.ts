@@ -1,12 +1,13 @@
 // doctor: the exchanges' clocks, the age of what we have of them, the stream's lag, dead letters and states.
 import type { Redis } from 'ioredis';
+import { feedAges } from '../../bus/feed_age.ts';
 import { peekState } from '../../bus/state.ts';
-import { dlqStreamMarketDataKey, streamMarketDataKey, subscriptionsKey, tickerKey } from '../../contracts/index.ts';
+import { dlqStreamMarketDataKey, streamMarketDataKey } from '../../contracts/index.ts';
 import type { Clock } from '../../core/clock.ts';
+import { age, fail, ok, warn, type Finding } from '../../core/finding.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
 import { createHttp } from '../../net/http.ts';
 import type { MarketConfig } from '../../runtime/env.ts';
-import { age, fail, ok, warn, type Finding } from './finding.ts';
 
 const GROUP = 'distributor';
 /** Signed requests are refused by exchanges beyond a second or so; timestamps mislead long before. */
@@ -15,7 +16,6 @@ const OFFSET_FAIL_MS = 5_000;
 const FEED_WARN_MS = 30_000;
 const FEED_FAIL_MS = 300_000;
 const LAG_WARN = 10_000;
-const TAIL = 2_000;
 
 /** Our clock against the exchange's, half a round trip allowed for. */
 export async function clockFinding(market: MarketConfig, clock: Clock): Promise<Finding> {
@@ -34,33 +34,16 @@ export async function clockFinding(market: MarketConfig, clock: Clock): Promise<
 
 /** Age of the newest thing received of each market: ticker hashes, else the end of the stream. */
 export async function feedFindings(redis: Redis, stream: Redis, markets: readonly MarketConfig[], clock: Clock): Promise<Finding[]> {
-  const tail = await newestInStream(stream);
-  return Promise.all(markets.map(async ({ marketId }) => {
+  const ages = await feedAges(redis, stream, markets.map(({ marketId }) => marketId));
+  return [...ages].map(([marketId, { wanted, newestMicros: newest }]) => {
     const name = `feed ${marketId}`;
     const remedy = 'is the receiver running? see its /readyz and log';
-    const wanted = await redis.smembers(subscriptionsKey(marketId));
-    const symbols = wanted.filter((member) => member.startsWith('ticker:')).map((member) => member.slice('ticker:'.length));
-    const times = await Promise.all(symbols.slice(0, 200).map((symbol) => redis.hget(tickerKey(marketId, symbol), 'received_ts')));
-    const newest = Math.max(tail.get(marketId) ?? 0, ...times.map(Number));
-    if (newest === 0) return fail(name, `nothing received yet (${wanted.length} subscriptions wanted)`, remedy);
+    if (newest === 0) return fail(name, `nothing received yet (${wanted} subscriptions wanted)`, remedy);
     const ageMs = (clock.nowMicros() - newest) / 1000;
-    const detail = `last message ${age(ageMs)} ago, ${wanted.length} subscriptions wanted`;
+    const detail = `last message ${age(ageMs)} ago, ${wanted} subscriptions wanted`;
     if (ageMs < FEED_WARN_MS) return ok(name, detail);
     return (ageMs < FEED_FAIL_MS ? warn : fail)(name, detail, remedy);
-  }));
-}
-
-/** By market; our own feed_status does not count: a silent market has those too. */
-async function newestInStream(stream: Redis): Promise<Map<string, number>> {
-  const newest = new Map<string, number>();
-  for (const [, fields] of await stream.xrevrange(streamMarketDataKey, '+', '-', 'COUNT', TAIL)) {
-    const payload = fields[fields.indexOf('payload') + 1] ?? '';
-    if (!/"type":"(?:trade|ticker|ohlc)"/.test(payload)) continue;
-    const market = /"market_id":"([a-z0-9_]+)"/.exec(payload)?.[1];
-    const received = Number(/"received_ts":(\d+)/.exec(payload)?.[1] ?? 0);
-    if (market !== undefined) newest.set(market, Math.max(newest.get(market) ?? 0, received));
-  }
-  return newest;
+  });
 }
 
 /** What waits between Redis and PostgreSQL. */

@@ -1,10 +1,10 @@
 // doctor: versions, Redis, PostgreSQL.
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../core/clock.ts';
+import { fail, ok, warn, type Finding } from '../../core/finding.ts';
 import type { Pool } from '../../store/connect.ts';
 import { migrationStatus } from '../../store/migrate.ts';
 import { PARTITIONED_TABLES, countDefaultRows, loadPartitionDays } from '../../store/partitions.ts';
-import { fail, ok, warn, type Finding } from './finding.ts';
 
 const MIN_NODE = [24, 11] as const;
 const MIN_REDIS = 7;

@@ -3,18 +3,20 @@
 import type { Redis } from 'ioredis';
 import { seedVersion } from '../../bus/state.ts';
 import { WorkQueue } from '../../bus/queue.ts';
-import { queueOhlcWorkKey, type SystemState } from '../../contracts/index.ts';
+import { queueOhlcWorkKey } from '../../contracts/index.ts';
 import { toError } from '../../core/errors.ts';
+import { failures } from '../../core/finding.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import type { Pool } from '../../store/connect.ts';
 import { lastStateVersion } from '../../store/state_log.ts';
+import { dataChecks, type CheckParts } from './checks.ts';
 import { checkSchema, logStates, makePartitions, migrate } from './database.ts';
 import { queueHistory } from './history.ts';
 import { syncMarkets } from './instruments.ts';
 import { BootstrapStates } from './states.ts';
 
 /** Rejects with the reason, all its exchanges LOCKED, when anything is not right. */
-export async function bootstrap(ctx: ServiceContext, pool: Pool, redis: Redis): Promise<void> {
+export async function bootstrap(ctx: ServiceContext, pool: Pool, redis: Redis, stream: Redis): Promise<void> {
   const { config, log, clock } = ctx;
   const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
   const states = new BootstrapStates({ redis, exchanges, clock, log });
@@ -29,7 +31,7 @@ export async function bootstrap(ctx: ServiceContext, pool: Pool, redis: Redis): 
     const queue = new WorkQueue({ redis, queue: queueOhlcWorkKey, worker: 'janitor', leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros() });
     const queued = await queueHistory(config, pool, queue, clock.nowMicros());
     log.info({ jobs: queued, days: config.backfillDays }, 'candle history queued');
-    await states.moveAll(...decision(config.unlockPolicy));
+    await decide(ctx, states, { pool, redis, stream });
   } catch (error) {
     await lock(ctx, states, pool, error);
     throw error;
@@ -45,10 +47,16 @@ async function goOnCounting(pool: Pool, redis: Redis, exchanges: readonly string
   }
 }
 
-function decision(policy: 'auto' | 'manual'): [SystemState, string] {
-  return policy === 'auto'
-    ? ['HEALTHY', 'data checks passed']
-    : ['LOCKED', 'UNLOCK_POLICY=manual: waiting for npm run system-unlock'];
+/** Before anything runs a fresh installation passes, and one that was down for a while waits for its feeds (reconcile.ts). */
+async function decide(ctx: ServiceContext, states: BootstrapStates, servers: Pick<CheckParts, 'pool' | 'redis' | 'stream'>): Promise<void> {
+  const { markets, unlockPolicy } = ctx.config;
+  if (unlockPolicy === 'manual') return states.moveAll('LOCKED', 'UNLOCK_POLICY=manual: waiting for npm run system-unlock');
+  for (const [exchange, served] of Map.groupBy(markets, (market) => market.exchange)) {
+    const marketIds = served.map(({ marketId }) => marketId);
+    const bad = failures(await dataChecks({ ...servers, exchange, marketIds, nowMicros: ctx.clock.nowMicros() }));
+    if (bad === '') await states.moveAll('HEALTHY', 'data checks passed', [exchange]);
+    else await states.hold(exchange, bad);
+  }
 }
 
 /** A bootstrap that failed says so in the state; what cannot be written any more must not hide the first error. */

@@ -121,7 +121,7 @@ it('instruments follow the lists of the exchanges', async () => {
   await client.query(`UPDATE instruments SET tick_size = 99 WHERE market_id = 'binance_spot' AND symbol = 'BTCUSDT'`);
   await redis().sadd('symbols:deribit', 'BTC-1JAN26');
   const status = async (): Promise<unknown> => (await client.query(`SELECT status FROM instruments WHERE symbol = 'BTC-1JAN26'`)).rows[0];
-  governors.push(await runInProcess('governor', (ctx) => govern(ctx, 300), { ...stage.env, INSTANCE_ID: '1' }));
+  governors.push(await runInProcess('governor', (ctx) => govern(ctx, { resyncMs: 300 }), { ...stage.env, INSTANCE_ID: '1' }));
   await until(async () => (await redis().sismember('symbols:deribit', 'BTC-1JAN26')) === 0);
   expect(await status()).toEqual({ status: 'unlisted' });
   const { rows } = await client.query(`SELECT FROM instruments WHERE tick_size = 99`);

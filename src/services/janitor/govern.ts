@@ -5,6 +5,7 @@ import { closeRedis, connectRedis } from '../../bus/connect.ts';
 import { joinFleet } from '../../bus/fleet.ts';
 import { WorkQueue } from '../../bus/queue.ts';
 import { queueOhlcWorkKey, queueTradeWorkKey, type Resolution } from '../../contracts/index.ts';
+import { Backoff } from '../../core/backoff.ts';
 import { toError } from '../../core/errors.ts';
 import { marketOf } from '../../exchanges/registry.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
@@ -13,6 +14,8 @@ import { assertMigrated } from '../../store/migrate.ts';
 import { bootstrap } from './bootstrap.ts';
 import { GapKeeper } from './gaps.ts';
 import { syncMarkets } from './instruments.ts';
+import { Reconciler } from './reconcile.ts';
+import { streamOf } from './stream.ts';
 import { StateWatch } from './watch.ts';
 
 /** A hand-written lock is obeyed within two seconds. */
@@ -21,14 +24,24 @@ const GAPS_MS = 1_000;
 const HOLES_MS = 5_000;
 /** The distributor commits within moments; a REST page may come minutes later, and then closes the hole. */
 const SETTLE_MS = 10_000;
-/** Options are listed and expire all day long. */
-const RESYNC_MS = 10 * 60_000;
+/** How often it looks; tests are in a hurry. */
+export const TIMES = {
+  /** Options are listed and expire all day long. */
+  resyncMs: 10 * 60_000,
+  checksMs: 5_000,
+  /** A reconnect or a restart is no loss. */
+  graceMs: 30_000,
+};
+/** A task that failed does not wait for its next time, and does not hammer what has just failed. */
+const RETRY = { baseMs: 2_000, maxMs: 120_000 };
 
 /** Runs until ctx.signal aborts. */
-export async function start(ctx: ServiceContext, resyncMs = RESYNC_MS): Promise<void> {
+export async function start(ctx: ServiceContext, some: Partial<typeof TIMES> = {}): Promise<void> {
+  const times = { ...TIMES, ...some };
   const { config, scope, log, health, clock, random } = ctx;
   for (const part of ['database', 'redis']) health.set(part, false, 'starting');
   const redis = scope.own(connectRedis(config.redisUrl, { name: 'governor', log, random }), closeRedis);
+  const stream = streamOf(ctx, redis, 'governor');
   const pool = scope.own(createPool(config.databaseUrl, { name: 'governor', log, max: 4 }), (p) => p.end());
   await assertMigrated(pool, { log, signal: ctx.signal, report: (why) => health.set('database', why === null, why ?? '') });
   const instance = await joinFleet(ctx, redis);
@@ -40,6 +53,10 @@ export async function start(ctx: ServiceContext, resyncMs = RESYNC_MS): Promise<
   const gaps = new GapKeeper({ pool, queue: queueOf(queueTradeWorkKey), candles: queueOf(queueOhlcWorkKey), resolutions, clock, log, settleMs: SETTLE_MS });
   const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
   const states = new StateWatch({ redis, pool, exchanges, clock, log });
+  const reconciler = new Reconciler({
+    redis, stream, pool, markets: config.markets, exchanges, policy: config.unlockPolicy, graceMs: times.graceMs,
+    auditing: () => Promise.resolve(false), clock, log,
+  });
   const told = new Set<string>();
   log.info({ instance }, 'governing');
   await Promise.all([
@@ -47,31 +64,32 @@ export async function start(ctx: ServiceContext, resyncMs = RESYNC_MS): Promise<
       const gone = await states.look();
       if (gone.length === 0) return;
       log.warn({ exchanges: gone }, 'redis has lost the states: bootstrapping again');
-      await bootstrap(ctx, pool, redis);
+      await bootstrap(ctx, pool, redis, stream);
     }),
+    every(ctx, times.checksMs, 'checks', () => reconciler.look()),
     every(ctx, GAPS_MS, 'gaps', () => gaps.queueJobs()),
     every(ctx, HOLES_MS, 'candles', () => gaps.queueCandles()),
     every(ctx, HOLES_MS, 'holes', () => gaps.findHoles()),
     // The bootstrap has just done it.
-    pause(ctx, resyncMs).then(() => every(ctx, resyncMs, 'instruments', () => syncMarkets(ctx, pool, redis, told))),
+    pause(ctx, times.resyncMs).then(() => every(ctx, times.resyncMs, 'instruments', () => syncMarkets(ctx, pool, redis, told))),
   ]);
 }
 
 /** Repeats `task` until the process shall end; a failure is told in health and log, and tried again. */
 async function every(ctx: ServiceContext, ms: number, name: string, task: () => Promise<unknown>): Promise<void> {
-  const { signal, health, log } = ctx;
-  let failing = false;
+  const { signal, health, log, random } = ctx;
+  const backoff = new Backoff({ ...RETRY, random });
   while (!signal.aborted) {
     try {
       await task();
       health.set(name, true, '');
-      failing = false;
+      backoff.reset();
+      await pause(ctx, ms);
     } catch (error) {
       health.set(name, false, toError(error).message);
-      if (!failing) log.warn({ err: toError(error), task: name }, 'a task of the governor failed, trying again');
-      failing = true;
+      if (backoff.attempts === 0) log.warn({ err: toError(error), task: name }, 'a task of the governor failed, trying again');
+      await pause(ctx, Math.min(ms, backoff.next()));
     }
-    await pause(ctx, ms);
   }
 }
 

@@ -4,16 +4,18 @@ import type { ServiceContext } from '../../runtime/service.ts';
 import { createPool } from '../../store/connect.ts';
 import { bootstrap } from './bootstrap.ts';
 import { retry } from './retry.ts';
+import { streamOf } from './stream.ts';
 
 const REDIS_ATTEMPTS = 6;
 
 export async function start(ctx: ServiceContext): Promise<void> {
   const { config, log, scope } = ctx;
   const redis = scope.own(connectRedis(config.redisUrl, { name: 'janitor', log, random: ctx.random }), closeRedis);
+  const stream = streamOf(ctx, redis, 'janitor');
   const pool = scope.own(createPool(config.databaseUrl, { name: 'janitor', log, max: 4 }), (p) => p.end());
 
   const where = `redis at ${new URL(config.redisUrl).host}`;
   await retry(ctx, { what: where, attempts: REDIS_ATTEMPTS, worthRepeating: () => true }, () => redis.ping());
-  await bootstrap(ctx, pool, redis);
+  await bootstrap(ctx, pool, redis, stream);
   ctx.health.set('bootstrap', true, 'done');
 }

@@ -1,6 +1,7 @@
 // Moves every configured exchange through the bootstrap's states, and remembers the changes until there is a table for them.
 import type { Redis } from 'ioredis';
 import { emitEvent } from '../../bus/events.ts';
+import { MEMORY_LADDER } from '../../bus/memory.ts';
 import { changeState, peekState, type StateOutcome } from '../../bus/state.ts';
 import type { SystemState } from '../../contracts/index.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -9,7 +10,7 @@ import type { StateChangeRow } from '../../store/state_log.ts';
 
 const BY = 'janitor';
 /** Written while a bootstrap runs over somebody else's lock, so that a bootstrap that dies half-way does not forget it. */
-const BY_KEEPING_LOCK = 'janitor (lock kept)';
+export const BY_KEEPING_LOCK = 'janitor (lock kept)';
 
 export interface BootstrapStatesOptions {
   redis: Redis;
@@ -47,12 +48,21 @@ export class BootstrapStates {
     }
   }
 
-  /** Moves all exchanges that are still ours. A lock that an operator set stays, whatever `to` says. */
-  async moveAll(to: SystemState, reason: string): Promise<void> {
+  /** Moves those of `among` that are still ours. A lock that an operator set stays, whatever `to` says. */
+  async moveAll(to: SystemState, reason: string, among: readonly string[] = this.#options.exchanges): Promise<void> {
     for (const [exchange, tracked] of this.#tracked) {
+      if (!among.includes(exchange)) continue;
       const kept = to === 'HEALTHY' && tracked.lockedBy !== null;
       await this.#move(exchange, tracked, tracked.state, kept ? 'LOCKED' : to, kept ? `lock kept: ${tracked.lockedBy}` : reason);
     }
+  }
+
+  /** Leaves an exchange RECONCILING, for the governor to go on with; one that an operator had locked is locked again. */
+  async hold(exchange: string, why: string): Promise<void> {
+    const tracked = this.#tracked.get(exchange);
+    if (tracked === undefined || tracked.superseded) return;
+    if (tracked.lockedBy !== null) await this.#move(exchange, tracked, tracked.state, 'LOCKED', `lock kept: ${tracked.lockedBy}`);
+    else this.#options.log.warn({ exchange, why }, 'not healthy yet: the governor goes on when the data checks pass');
   }
 
   /** The changes made since the last call, for state_log. */
@@ -96,5 +106,6 @@ function foreignLock(state: string | null, meta: Record<string, string>): string
   if (state !== 'LOCKED') return null;
   // A hand-written SET leaves the meta behind.
   if (meta['state'] !== 'LOCKED') return 'hand-written SET';
-  return by === BY ? null : `${by}: ${meta['reason'] ?? ''}`;
+  // The ladder locks again by itself, should Redis still be full.
+  return by === BY || by === MEMORY_LADDER ? null : `${by}: ${meta['reason'] ?? ''}`;
 }

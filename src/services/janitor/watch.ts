@@ -1,13 +1,12 @@
 // Watches the states of the exchanges: a lock written by hand is made known to everybody at once, what nobody can read counts as
 // a lock, and states that are gone mean that Redis was emptied.
 import type { Redis } from 'ioredis';
-import { emitEvent } from '../../bus/events.ts';
-import { changeState, peekState } from '../../bus/state.ts';
+import { peekState } from '../../bus/state.ts';
 import { systemStateValues, type SystemState } from '../../contracts/index.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { Pool } from '../../store/connect.ts';
-import { insertStateChanges } from '../../store/state_log.ts';
+import { moveState } from './move.ts';
 
 export interface StateWatchOptions {
   redis: Redis;
@@ -32,25 +31,17 @@ export class StateWatch {
     for (const exchange of this.#options.exchanges) {
       const { state, meta } = await peekState(this.#options.redis, exchange);
       if (state === null) gone.push(exchange);
-      else if (state !== meta['state']) await this.#adopt(exchange, state, Number(meta['epoch'] ?? 0), Number(meta['ver'] ?? 0));
+      else if (state !== meta['state']) await this.#adopt(exchange, state, meta);
     }
     return gone;
   }
 
   /** Somebody wrote the state without the script. Only a lock may be written so; everything else becomes one. */
-  async #adopt(exchange: string, written: string, epoch: number, ver: number): Promise<void> {
-    const { redis, pool, exchanges, clock, log } = this.#options;
-    const atMicros = clock.nowMicros();
+  async #adopt(exchange: string, written: string, meta: Record<string, string>): Promise<void> {
     const reason = written === 'LOCKED' ? 'locked by hand' : `${JSON.stringify(written.slice(0, 60))} was written by hand: only LOCKED may be`;
     const known: SystemState | '*' = systemStateValues.find((state) => state === written) ?? '*';
-    const outcome = await changeState(redis, { exchange, expected: known, to: 'LOCKED', epoch, ver, atMicros, by: HAND, reason }, exchanges);
-    // Another governor was faster, or the state has moved on.
-    if (!outcome.ok) return;
-    log.warn({ exchange, written, reason }, 'state was written by hand');
-    await insertStateChanges(pool, [{ exchange, ver: outcome.ver, epoch: outcome.epoch, from: written, to: 'LOCKED', atMicros, by: HAND, reason }]);
-    await emitEvent(redis, {
-      event_id: `state:${exchange}:${outcome.ver}`, type: 'state.changed', severity: 'warning', ts: atMicros,
-      data: { exchange, from: written, to: 'LOCKED', ver: outcome.ver, epoch: outcome.epoch, by: HAND, reason },
-    });
+    const seen = { state: written, meta };
+    const outcome = await moveState(this.#options, { exchange, seen, expected: known, to: 'LOCKED', by: HAND, reason });
+    if (outcome.ok) this.#options.log.warn({ exchange, written, reason }, 'state was written by hand');
   }
 }
