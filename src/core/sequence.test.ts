@@ -35,6 +35,24 @@ describe('SymbolSequence', () => {
     expect(seq.position).toBe(107);
   });
 
+  it('takes what has come elsewhere for no hole, up to there and no further than it has seen itself', () => {
+    const seq = new SymbolSequence(100);
+    seq.accept(105, 106, 0);
+    seq.accept(109, 109, 0);
+    seq.settled(90);
+    expect(seq.position).toBe(100);
+    seq.settled(102);
+    expect([seq.position, seq.waiting]).toEqual([102, true]);
+    seq.settled(104);
+    expect(seq.position).toBe(106);
+    expect([seq.overdue(WINDOW - 1, WINDOW), seq.overdue(WINDOW, WINDOW)]).toEqual([false, true]);
+    expect(plain(seq.expire(WINDOW, WINDOW))).toEqual([[107, 108]]);
+    seq.accept(115, 115, WINDOW);
+    seq.settled(1_000_000);
+    expect([seq.position, seq.waiting]).toEqual([115, false]);
+    expect(seq.accept(116, 116, WINDOW)).toBe('new');
+  });
+
   it('keeps a hole as old as it was when a late trade splits it', () => {
     const seq = new SymbolSequence(100);
     seq.accept(110, 110, 0);

@@ -90,11 +90,27 @@ export class SymbolSequence {
     return 'new';
   }
 
+  /** Whether `expire` would declare something. */
+  overdue(nowMs: number, windowMs: number): boolean {
+    const first = this.#islands[0];
+    return first !== undefined && (nowMs - first.noticedMs >= windowMs || this.#islands.length > MAX_PENDING_HOLES);
+  }
+
+  /** Everything up to `to` has come or was declared elsewhere: what is missing here up to there is no hole. */
+  settled(to: number): void {
+    if (this.#position === null || this.#islands.length === 0) return;
+    // Never beyond what has come here: the number may be of another count.
+    const upTo = Math.min(to, this.highest ?? to);
+    while (this.#islands[0] !== undefined && this.#islands[0].to <= upTo) this.#islands.shift();
+    this.#position = Math.max(this.#position, upTo);
+    this.#absorb();
+  }
+
   /** Declares the holes that are older than the window, lowest first, and moves the position past them. */
   expire(nowMs: number, windowMs: number): Gap[] {
     const gaps: Gap[] = [];
     for (let island = this.#islands[0]; island !== undefined; island = this.#islands[0]) {
-      if (nowMs - island.noticedMs < windowMs && this.#islands.length <= MAX_PENDING_HOLES) break;
+      if (!this.overdue(nowMs, windowMs)) break;
       gaps.push({ from: (this.#position ?? 0) + 1, to: island.from - 1, reason: island.reason });
       this.#position = island.to;
       this.#islands.shift();

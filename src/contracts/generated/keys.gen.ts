@@ -78,6 +78,9 @@ export const runsKey = (stream: string, group: string): string => `runs:${stream
 /** hash: symbol → last published seq, written in the transaction that publishes; a restarted receiver finds its gap by it */
 export const feedSeqKey = (marketId: string): string => `feed:seq:${marketId}`;
 
+/** zset: writer → ms since the epoch (Redis clock) until which a receiver says that it carries the market; one that loses it tells disconnected only when no other does */
+export const feedCarriersKey = (marketId: string): string => `feed:carriers:${marketId}`;
+
 /** string: number of the last batch a receiver published; keeps batches in order and single when they are sent again; TTL 1 h */
 export const feedWriterKey = (writer: string): string => `feed:writer:${writer}`;
 

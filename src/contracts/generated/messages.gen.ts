@@ -98,7 +98,7 @@ export const ohlcSchema = z.strictObject({
 });
 export type Ohlc = z.infer<typeof ohlcSchema>;
 
-/** In-band news of the feed itself, in order with the data it is about. */
+/** In-band news of the feed itself, in order with the data it is about. connected of a market comes before its first data; disconnected when nobody carries it any more; a gap only when no other receiver of the market has published the missing trades meanwhile. */
 export const feedStatusSchema = z.strictObject({
   v: z.literal(1),
   type: z.literal("feed_status"),

@@ -20,9 +20,11 @@ import type { ReceiverMetrics } from './metrics.ts';
 import { Outbox } from './outbox.ts';
 import { Overflow } from './overflow.ts';
 import { Pipeline } from './pipeline.ts';
+import { Presence } from './presence.ts';
 import { StalenessProbe } from './probe.ts';
 import { RedisLoss } from './redis_loss.ts';
 import { ShardSet } from './shards.ts';
+import { Shedding, WITHHELD } from './shedding.ts';
 import { FeedStatusReporter } from './status.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { SymbolFeeds } from './symbol_feed.ts';
@@ -61,10 +63,11 @@ export class MarketReceiver {
   readonly #feeds: SymbolFeeds;
   readonly #pipeline: Pipeline;
   readonly #subscriptions: Subscriptions;
+  readonly #shedding: Shedding;
   readonly #shards: ShardSet;
+  readonly #presence: Presence;
   readonly #probe: StalenessProbe;
   readonly #timers: NodeJS.Timeout[] = [];
-  #connected = false;
   #locked = false;
   #lastFailure: string | null = null;
 
@@ -72,6 +75,7 @@ export class MarketReceiver {
   static async start(deps: MarketDeps): Promise<MarketReceiver> {
     const positions = await readFeedSeqs(deps.stream, deps.config.marketId);
     const receiver = new MarketReceiver(deps, new SymbolFeeds(positions));
+    await receiver.#shedding.look();
     await receiver.control.sync();
     receiver.#startTimers();
     return receiver;
@@ -86,12 +90,13 @@ export class MarketReceiver {
     this.#log = ctx.log.child({ market: marketId });
     this.#figures = new MarketFigures(marketId, metrics);
     const hashes = (this.#hashes = new TickerHashes(redis, marketId));
+    const writer = `${marketId}:${deps.instanceId}:${randomBytes(6).toString('hex')}`;
     const overflow = new Overflow(this.#figures);
     const loss = new RedisLoss(stream, marketId, feeds, this.#figures);
     this.#publisher = new Publisher(stream, {
       streamKey: streamMarketDataKey,
       seqKey: feedSeqKey(marketId),
-      writer: `${marketId}:${deps.instanceId}:${randomBytes(6).toString('hex')}`,
+      writer,
       random,
       onFailure: (error) => this.#publishFailed(error),
       onChainLost: (signal) => loss.report(this.#status, this.#log, signal),
@@ -108,6 +113,11 @@ export class MarketReceiver {
       onRoom: () => overflow.report(this.#status),
     });
     this.#status = new FeedStatusReporter(marketId, clock, this.#outbox, events, hashes);
+    const status = this.#status;
+    this.#presence = new Presence({ redis, marketId, writer, clock, status, symbols: () => this.#subscriptions.symbols });
+    const shedding = (this.#shedding = new Shedding({
+      redis, clock, priority: deps.config.priority, status: this.#status, log: this.#log, onChange: () => this.control.sync(),
+    }));
     this.#pipeline = new Pipeline({
       market,
       clock,
@@ -115,9 +125,11 @@ export class MarketReceiver {
       outbox: this.#outbox,
       overflow,
       hashes,
-      status: this.#status,
+      status,
       figures: this.#figures,
+      readPublished: () => readFeedSeqs(stream, marketId),
       tickerIntervalMs: ctx.config.tickerIntervalMs,
+      shedding,
     });
     this.#shards = this.#makeShards();
     this.#subscriptions = this.#makeSubscriptions();
@@ -125,6 +137,7 @@ export class MarketReceiver {
       redis,
       marketId,
       subscriptions: this.#subscriptions,
+      shedding,
       status: this.#status,
       log: this.#log,
       config: deps.config.symbols.flatMap((symbol) => ctx.config.channels.map((channel) => `${channel}:${symbol}`)),
@@ -136,21 +149,20 @@ export class MarketReceiver {
   get health(): { ok: boolean; detail: string } {
     const { pending, active, refused } = this.#subscriptions.counts();
     const ageS = Math.round((this.#d.ctx.clock.monotonicMs() - this.#pipeline.lastDataMs) / 1000);
-    const subscriptions = `${active} subscriptions active, ${pending} pending, ${refused} refused`;
+    const subscriptions = `${active} subscriptions active, ${pending} pending, ${refused} refused, ${this.#shedding.count} withheld`;
     const detail = `${subscriptions}; last data ${ageS} s ago; ${this.#outbox.length} messages buffered`;
     if (this.#lastFailure !== null)
       return { ok: false, detail: `redis refuses messages (${this.#lastFailure}); ${detail}` };
     const flows = ageS <= MAX_SILENCE_S || this.#locked;
-    return { ok: this.#connected && active > 0 && flows, detail: this.#locked ? `the venue is locked; ${detail}` : detail };
+    return { ok: this.#presence.up && active > 0 && flows, detail: this.#locked ? `the venue is locked; ${detail}` : detail };
   }
 
   /** Stops the intake, then gives what is buffered a few seconds to get into Redis. */
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#probe.close();
-    if (this.#connected) this.#status.disconnected('the receiver stops', this.#subscriptions.symbols);
-    this.#connected = false;
     await this.#shards.close();
+    await this.#presence.close('the receiver stops');
     const [left] = await Promise.all([this.#outbox.drain(DRAIN_MS), this.#hashes.drain()]);
     if (left > 0) this.#log.error({ messages: left }, 'redis did not take the rest: the next start reports it as gaps');
     this.#publisher.close();
@@ -176,8 +188,11 @@ export class MarketReceiver {
     const market = this.marketId;
     this.#figures.flush();
     this.#probe.tick();
+    void this.#shedding.look();
+    this.#presence.tick();
     metrics.feedAge.set({ market }, (ctx.clock.monotonicMs() - this.#pipeline.lastDataMs) / 1000);
     metrics.buffered.set({ market }, this.#outbox.length);
+    metrics.withheld.set({ market }, this.#shedding.count);
     for (const [state, count] of Object.entries(this.#subscriptions.counts()))
       metrics.subscriptions.set({ market, state }, count);
     const { ok, detail } = this.health;
@@ -193,7 +208,7 @@ export class MarketReceiver {
       clock,
       random,
       budget: new ConnectBudget(clock, market.feed.limits.maxConnectsPer5Min),
-      onFrames: (frames, onControl) => this.#pipeline.take(frames, onControl),
+      onFrames: (...batch) => this.#pipeline.take(...batch),
       onWire: (wire, outcome, detail) => this.#subscriptions.onWire(wire, outcome, detail),
       onPlatform: (locked, detail) => this.#platform(locked, detail),
       onBadFrame: (kind, detail) => {
@@ -204,6 +219,7 @@ export class MarketReceiver {
         metrics.connects.inc({ market: this.marketId, cause: /^(start|reconnect)$/.test(cause) ? cause : 'planned' }),
       onTrouble: (shard, reason) =>
         this.#log.warn({ connection: shard.name, reason }, 'cannot get a working connection, trying again'),
+      onFlowing: (cause) => this.#presence.flowing(cause),
       onAllUp: (cause) => this.#allUp(cause),
       onSomeDown: (reason) => this.#someDown(reason),
     });
@@ -217,8 +233,9 @@ export class MarketReceiver {
       retarget: (wires) => this.#shards.retarget(wires),
       event: (type, severity, symbol, data) => this.#status.event(type, severity, symbol === '' ? null : symbol, data),
       onActive: ({ channel, symbol }) => this.#feeds.watch(symbol, channel, ctx.clock.monotonicMs()),
+      whyGone: (member) => (this.#shedding.withholds(member) ? WITHHELD : null),
       onGone: ({ channel, symbol }) => {
-        this.#feeds.unwatch(symbol, channel);
+        this.#feeds.unwatch(symbol, channel, this.#shedding.withholds(`${channel}:${symbol}`) ? WITHHELD : 'was unsubscribed');
         if (channel === 'ticker') this.#pipeline.forgetTicker(symbol);
         if (channel === 'ohlc') this.#pipeline.forgetCandles(symbol);
       },
@@ -232,7 +249,7 @@ export class MarketReceiver {
       feeds: this.#feeds,
       lastTrade: (symbol) => market.rest(config.restUrl, http).lastTrade(symbol),
       clock: ctx.clock,
-      enabled: () => this.#connected && !this.#locked,
+      enabled: () => this.#presence.up && !this.#locked,
       isWatched: (channel, symbol) => this.#subscriptions.isActive(channel, symbol),
       onProbe: (outcome) => metrics.probes.inc({ market: this.marketId, outcome }),
       onRefused: ({ symbol }, channel, reason) => this.#subscriptions.refuse(channel, symbol, reason),
@@ -248,11 +265,8 @@ export class MarketReceiver {
 
   #allUp(cause: string): void {
     this.#log.info({ cause, ...this.#subscriptions.counts() }, 'feed connected');
-    // After a planned change the feed never was down: nothing to tell, and a silence goes on counting.
-    if (this.#connected) return;
-    this.#feeds.restartPulses(this.#d.ctx.clock.monotonicMs());
-    this.#connected = true;
-    this.#status.connected(cause);
+    // After a planned change a silence goes on counting.
+    if (this.#presence.allUp(cause)) this.#feeds.restartPulses(this.#d.ctx.clock.monotonicMs());
   }
 
   #someDown(reason: string): void {
@@ -260,9 +274,7 @@ export class MarketReceiver {
     this.#d.metrics.disconnects.inc({ market: this.marketId });
     this.#subscriptions.interrupted();
     this.#feeds.interrupted(`the connection was lost: ${reason}`);
-    if (!this.#connected) return;
-    this.#connected = false;
-    this.#status.disconnected(reason, this.#subscriptions.symbols);
+    this.#presence.down(reason);
   }
 
   #platform(locked: boolean, detail: string): void {

@@ -10,6 +10,7 @@ import type { TickerHashes } from '../../bus/ticker.ts';
 import type { MarketFigures } from './figures.ts';
 import type { Outbox } from './outbox.ts';
 import type { Overflow } from './overflow.ts';
+import type { Shedding } from './shedding.ts';
 import type { FeedStatusReporter } from './status.ts';
 import type { SymbolFeed, SymbolFeeds } from './symbol_feed.ts';
 import { TickerBook } from './tickers.ts';
@@ -23,7 +24,10 @@ export interface PipelineOptions {
   hashes: TickerHashes;
   status: FeedStatusReporter;
   figures: MarketFigures;
+  /** symbol → up to where everything is published or reported, by whoever did it. */
+  readPublished: () => Promise<ReadonlyMap<string, number>>;
   tickerIntervalMs: number;
+  shedding: Pick<Shedding, 'tickers'>;
 }
 
 /** A hole may be filled by a late trade this long; then it is a gap. */
@@ -43,8 +47,10 @@ export class Pipeline implements MessageSink {
   readonly #candles: CandleBook;
   /** Symbols with pending holes. */
   readonly #holes = new Set<SymbolFeed>();
+  #declaring = false;
   #nowMs: number;
   #receivedTs = 0;
+  #onFirst: (() => void) | null = null;
   #lastDataMs: number;
   #malformedEventMs = -Infinity;
 
@@ -66,10 +72,11 @@ export class Pipeline implements MessageSink {
   }
 
   /**
-   * Takes one batch of frames of one connection; `onControl` gets those that are not market data. Returns how many were
-   * data.
+   * Takes one batch of frames of one connection; `onControl` gets those that are not market data, `onFirst` is called before
+   * the first message of the others. Returns how many were data.
    */
-  take(frames: readonly Frame[], onControl: (text: string) => void): number {
+  take(frames: readonly Frame[], onControl: (text: string) => void, onFirst: () => void): number {
+    this.#onFirst = onFirst;
     this.#nowMs = this.#o.clock.monotonicMs();
     let data = 0;
     let ignored = 0;
@@ -96,10 +103,9 @@ export class Pipeline implements MessageSink {
   /** Called a few times per second: what waited for its time goes out. */
   tick(): void {
     this.#nowMs = this.#o.clock.monotonicMs();
-    for (const feed of this.#holes) {
-      for (const gap of feed.sequence.expire(this.#nowMs, REORDER_WINDOW_MS)) this.#gap(feed, gap);
-      if (!feed.sequence.waiting) this.#holes.delete(feed);
-    }
+    for (const feed of this.#holes) if (!feed.sequence.waiting) this.#holes.delete(feed);
+    const due = [...this.#holes].filter((feed) => feed.sequence.overdue(this.#nowMs, REORDER_WINDOW_MS));
+    if (due.length > 0 && !this.#declaring) void this.#declare(due, this.#nowMs);
     if (!this.#o.outbox.crowded) {
       this.#tickers.flush(this.#nowMs);
       this.#candles.flush(this.#nowMs, this.#candleOut);
@@ -132,7 +138,9 @@ export class Pipeline implements MessageSink {
     if (sequence.waiting) this.#holes.add(feed);
     if (verdict === 'duplicate') figures.duplicates++;
     // Duplicates go on: only the store can see whether the same trade came with other values.
-    if (outbox.push(payload, symbol, sequence.position ?? last, this.#receivedTs)) figures.trades++;
+    // While a hole is pending there is nothing new to promise, and another receiver's promise must not be undone.
+    const promised = sequence.waiting ? null : symbol;
+    if (outbox.push(payload, promised, sequence.position ?? last, this.#receivedTs)) figures.trades++;
     else overflow.trade(feed, seq, last, verdict === 'duplicate');
   }
 
@@ -156,6 +164,8 @@ export class Pipeline implements MessageSink {
   }
 
   #heard(feed: SymbolFeed, channel: 'trade' | 'ticker' | 'ohlc'): void {
+    this.#onFirst?.();
+    this.#onFirst = null;
     feed.pulses[channel]?.seen(this.#nowMs);
     if (feed.stale.size > 0 && feed.stale.delete(channel)) this.#o.status.fresh(feed.symbol, channel);
   }
@@ -166,7 +176,8 @@ export class Pipeline implements MessageSink {
   };
 
   #tickerOut(payload: string, state: Readonly<TickerPatch>): void {
-    if (this.#o.outbox.push(payload, null, 0, 0)) this.#o.figures.tickers++;
+    if (this.#o.shedding.tickers) this.#o.figures.shed++;
+    else if (this.#o.outbox.push(payload, null, 0, 0)) this.#o.figures.tickers++;
     const fields = new Map<string, string | null>([
       ['exchange_ts', String(state.exchangeTs)],
       ['received_ts', String(state.receivedTs)],
@@ -177,6 +188,21 @@ export class Pipeline implements MessageSink {
       if (value !== undefined) fields.set(TICKER_FIELDS[i]!, value);
     }
     this.#o.hashes.set(state.symbol, fields);
+  }
+
+  /**
+   * Holes whose time is over become gaps, except for what another receiver of the market has published or reported
+   * meanwhile. Where Redis does not tell, they do: a gap too many is harmless, one too few is not.
+   */
+  async #declare(due: readonly SymbolFeed[], atMs: number): Promise<void> {
+    this.#declaring = true;
+    const published = await this.#o.readPublished().catch(() => new Map<string, number>());
+    this.#declaring = false;
+    for (const feed of due) {
+      feed.sequence.settled(published.get(feed.symbol) ?? 0);
+      for (const gap of feed.sequence.expire(atMs, REORDER_WINDOW_MS)) this.#gap(feed, gap);
+    }
+    this.#o.outbox.kick();
   }
 
   #gap(feed: SymbolFeed, gap: { from: number; to: number; reason: string }): void {

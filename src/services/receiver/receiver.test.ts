@@ -43,6 +43,30 @@ it('publishes trades, tickers and candles of three markets, all valid and none m
   expect(await published.events('service.stopped')).toHaveLength(1);
 });
 
+it('tells each market connected before its first data, again after a cut', async () => {
+  const markets = ['deribit', 'binance_spot', 'binance_usdm'];
+  const { simulator, published, receive } = await stage({ CHANNELS: 'trade,ticker' }, { rate: 2000 });
+  const receiver = await receive();
+  for (const market of markets) await until(trades(published, market, 200));
+  simulator.inject({ kind: 'refuse_connect', duration_ms: 300 });
+  simulator.inject({ kind: 'cut' });
+  await until(async () => (await published.statuses()).filter((s) => s.status === 'connected').length === 2 * markets.length);
+  for (const market of markets) await until(trades(published, market, (await published.count(market)) + 200));
+  await receiver.stop();
+  const messages = await published.messages();
+  for (const market of markets) {
+    const kinds = messages
+      .filter((m) => m.market_id === market && !(m.type === 'feed_status' && m.status === 'gap'))
+      .map((m) => (m.type === 'feed_status' ? m.status : 'data'));
+    const news = kinds.filter((kind, i) => kind !== kinds[i - 1]);
+    // Of several connections one is cut after the other: what the rest still brings follows the news.
+    const isLate = (i: number): boolean => news[i] === 'data' && news[i - 1] === 'disconnected';
+    expect([market, ...news.filter((_kind, i) => !isLate(i))]).toEqual(
+      [market, 'connected', 'data', 'disconnected', 'connected', 'data', 'disconnected'],
+    );
+  }
+});
+
 it('keeps the latest ticker as a hash, and says when it is no longer live', async () => {
   const { published, receive } = await stage({ MARKETS: 'deribit', DERIBIT_SYMBOLS: 'BTC-PERPETUAL' });
   const receiver = await receive();

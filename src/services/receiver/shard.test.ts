@@ -90,21 +90,23 @@ const feed = (limits: Partial<FeedProtocol['limits']> = {}): FeedProtocol => ({
 interface Seen {
   shards: ShardSet;
   news: string[];
+  flows: string[];
   numbers: number[];
   outcomes: string[];
 }
 
 function run(url: string, protocol: FeedProtocol, options: Partial<ShardSetOptions> = {}): Seen {
-  const seen: Omit<Seen, 'shards'> = { news: [], numbers: [], outcomes: [] };
+  const seen: Omit<Seen, 'shards'> = { news: [], flows: [], numbers: [], outcomes: [] };
   const shards = new ShardSet({
     baseUrl: url,
     feed: protocol,
     clock,
     random: () => 0.5,
     budget: new ConnectBudget(clock, 100),
-    onFrames(frames, onControl) {
+    onFrames(frames, onControl, onFirst) {
       let data = 0;
       for (const { text } of frames) {
+        if (text.startsWith('data ') && data === 0) onFirst();
         if (text.startsWith('data ')) data += seen.numbers.push(Number(text.slice(5)));
         else onControl(text);
       }
@@ -115,6 +117,7 @@ function run(url: string, protocol: FeedProtocol, options: Partial<ShardSetOptio
     onBadFrame: () => undefined,
     onConnecting: () => undefined,
     onTrouble: () => undefined,
+    onFlowing: (cause) => seen.flows.push(cause),
     onAllUp: (cause) => seen.news.push(`up ${cause}`),
     onSomeDown: (reason) => seen.news.push(`down ${reason}`),
     ...options,
@@ -198,6 +201,37 @@ it('is not up before everything wanted is acknowledged or given up', async () =>
   await until(() => news.length === 1);
   v.refuse.clear();
   await until(() => outcomes.includes('b on'));
+});
+
+it('flows with the first data, acknowledged or not, and is down again when that connection ends', async () => {
+  const v = await venue();
+  v.refuse.add('b');
+  const { shards, news, flows } = run(v.url, feed());
+  shards.retarget(new Set(['a', 'b']));
+  await until(() => flows.length === 1);
+  expect(news).toEqual([]);
+  for (const socket of v.sockets) socket.terminate();
+  await until(() => news.length === 1);
+  expect(news[0]).toMatch(/^down /);
+  await until(() => flows.length === 2);
+  expect(shards.allUp()).toBe(false);
+});
+
+it('flows again when the connection that was missing does, not while only the others do', async () => {
+  const v = await venue();
+  const { shards, news, flows } = run(v.url, feed({ maxWirePerSession: 2 }));
+  shards.retarget(new Set(['a', 'b', 'c']));
+  await until(() => news.includes('up start'));
+  const told = flows.length;
+  for (const wire of ['a', 'b']) v.refuse.add(wire);
+  const [first] = [...v.sockets].filter((socket) => v.on(socket).has('a'));
+  first?.terminate();
+  await until(() => news.some((n) => n.startsWith('down')));
+  await until(() => v.opened > 2);
+  expect(flows).toHaveLength(told);
+  v.refuse.delete('a');
+  await until(() => flows.length === told + 1);
+  expect(shards.allUp()).toBe(false);
 });
 
 it('gives up a session whose requests are not answered', async () => {

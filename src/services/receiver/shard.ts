@@ -10,11 +10,13 @@ import { HandshakeError, openSession, type BadFrame, type Frame, type Session } 
 import { Connection, type WireOutcome } from './connection.ts';
 
 export interface ShardHooks {
-  /** Takes the frames of a batch; returns how many were market data. */
-  onFrames: (frames: readonly Frame[], onControl: (text: string) => void) => number;
+  /** Takes the frames of a batch, calling `onFirst` before the first that is market data; returns how many were. */
+  onFrames: (frames: readonly Frame[], onControl: (text: string) => void, onFirst: () => void) => number;
   onWire: (wire: string, outcome: WireOutcome, detail: string) => void;
   onPlatform: (locked: boolean, detail: string) => void;
   onBadFrame: (kind: BadFrame, detail: string) => void;
+  /** Data begins to come while not everything is acknowledged. */
+  onFlowing: (shard: Shard, cause: string) => void;
   onUp: (shard: Shard, cause: string) => void;
   onDown: (shard: Shard, reason: string) => void;
   /** May a connection be opened now? Resolves when it may. */
@@ -58,7 +60,7 @@ export class Shard {
   readonly #stop = new AbortController();
   readonly #live = new Set<Live>();
   readonly #running: Promise<void>;
-  #up = false;
+  #state: 'down' | 'flowing' | 'up' = 'down';
   #replace: ((reason: string) => void) | null = null;
   #lastStaleMs = -Infinity;
   #staleDistanceMs = STALE_DISTANCE.minMs;
@@ -72,7 +74,12 @@ export class Shard {
   }
 
   get up(): boolean {
-    return this.#up;
+    return this.#state === 'up';
+  }
+
+  /** Whether data comes, or may: everything is acknowledged. */
+  get flows(): boolean {
+    return this.#state !== 'down';
   }
 
   /** The set `wires` has changed. */
@@ -188,14 +195,14 @@ export class Shard {
     try {
       await this.#o.mayConnect(signal);
       this.#o.onConnecting(cause);
-      live = await this.#open();
+      live = await this.#open(cause);
       const failed = await Promise.race([
         live.connection.whenSettled().then(() => null),
         live.done,
         this.#wait(SETTLE_MS).then(() => null),
       ]);
       if (failed === null && !signal.aborted) return live;
-      if (failed !== null) this.#o.onTrouble(this, failed);
+      if (failed !== null) this.#failed(failed);
     } catch (error) {
       if (signal.aborted) return null;
       this.#o.onTrouble(this, toError(error).message);
@@ -207,7 +214,7 @@ export class Shard {
     return null;
   }
 
-  async #open(): Promise<Live> {
+  async #open(cause: string): Promise<Live> {
     const { feed, clock, url } = this.#o;
     const session = await openSession(url, {
       clock,
@@ -227,7 +234,7 @@ export class Shard {
     const firstData = new Promise<void>((resolve) => {
       sawData = resolve;
     });
-    const done = this.#pump(session, connection, sawData);
+    const done = this.#pump(session, connection, cause, sawData);
     const live = { openedMs: clock.monotonicMs(), session, connection, firstData, done };
     this.#live.add(live);
     void done.then(() => this.#live.delete(live));
@@ -235,11 +242,13 @@ export class Shard {
     return live;
   }
 
-  async #pump(session: Session, connection: Connection, sawData: () => void): Promise<string> {
+  async #pump(session: Session, connection: Connection, cause: string, sawData: () => void): Promise<string> {
+    const onControl = (text: string): void => connection.control(text);
+    const onFirst = (): void => this.#setFlowing(cause);
     const timer = setInterval(() => connection.tick(), TICK_MS);
     try {
       for await (const frames of session) {
-        if (this.#o.onFrames(frames, (text) => connection.control(text)) > 0) sawData();
+        if (this.#o.onFrames(frames, onControl, onFirst) > 0) sawData();
       }
       const { code, reason } = await session.ended;
       return reason === '' ? `closed with code ${code}` : `${reason} (code ${code})`;
@@ -253,16 +262,28 @@ export class Shard {
     else this.#o.onPlatform(event.locked, event.detail);
   }
 
+  #setFlowing(cause: string): void {
+    if (this.#state !== 'down' || this.#stop.signal.aborted) return;
+    this.#state = 'flowing';
+    this.#o.onFlowing(this, cause);
+  }
+
   #setUp(cause: string): void {
-    this.#up = true;
+    this.#state = 'up';
     this.#o.onUp(this, cause);
   }
 
   #setDown(reason: string): void {
-    if (!this.#up) return;
-    this.#up = false;
+    if (this.#state === 'down') return;
+    this.#state = 'down';
     // Closed because nobody wants it any more: no news.
     if (!this.#stop.signal.aborted) this.#o.onDown(this, reason);
+  }
+
+  /** A connection ended before everything was acknowledged; the one that it should replace may live. */
+  #failed(reason: string): void {
+    this.#o.onTrouble(this, reason);
+    if (this.#state === 'flowing') this.#setDown(reason);
   }
 
   async #wait(ms: number): Promise<void> {

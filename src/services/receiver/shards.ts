@@ -5,10 +5,12 @@ import type { ConnectBudget } from './connect_budget.ts';
 import { Shard, type ShardHooks, type ShardOptions } from './shard.ts';
 
 export interface ShardSetOptions
-  extends Omit<ShardHooks, 'mayConnect' | 'onUp' | 'onDown'>, Pick<ShardOptions, 'clock' | 'random'> {
+  extends Omit<ShardHooks, 'mayConnect' | 'onFlowing' | 'onUp' | 'onDown'>, Pick<ShardOptions, 'clock' | 'random'> {
   baseUrl: string;
   feed: FeedProtocol;
   budget: ConnectBudget;
+  /** The first data of the market comes, or the last of what was missing: all connections bring data or are up. */
+  onFlowing: (cause: string) => void;
   /** All connections are up. Called again after a planned change of one, with its cause. */
   onAllUp: (cause: string) => void;
   /** One of them went down. */
@@ -102,10 +104,14 @@ export class ShardSet {
   }
 
   #hooks(): Omit<ShardOptions, 'name' | 'url'> {
-    const { budget, onAllUp, onSomeDown } = this.#o;
+    const { budget, onFlowing, onAllUp, onSomeDown } = this.#o;
     return {
       ...this.#o,
       mayConnect: (signal) => budget.take(signal),
+      onFlowing: (shard, cause) => {
+        const others = this.#all().filter((other) => other !== shard);
+        if (others.every((other) => other.flows) || !others.some((other) => other.flows)) onFlowing(cause);
+      },
       onUp: (_shard, cause) => {
         if (this.allUp()) onAllUp(cause);
       },

@@ -38,6 +38,11 @@ export class FeedStatusReporter {
     for (const symbol of symbols) this.#hashes.set(symbol, new Map([['feed_status', 'disconnected']]));
   }
 
+  /** Another receiver of the market goes on: no news for those who read the data, only for those who watch the fleet. */
+  carriedByOthers(reason: string): void {
+    this.event('feed.disconnected', 'info', null, { reason, carried_by_others: true });
+  }
+
   stale(symbol: string, channel: string, reason: string): void {
     this.#push('stale', symbol, `${channel}: ${reason}`);
     this.event('feed.stale', 'warning', symbol, { channel, reason });
