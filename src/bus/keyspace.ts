@@ -37,13 +37,18 @@ export interface RedisMemory {
   peakBytes: number;
   /** 0: no limit. */
   maxBytes: number;
+  /** Buffers of the log and of replicas, which do not count against the limit. */
+  uncountedBytes: number;
   keys: number;
 }
 
 export async function memoryOf(redis: Redis): Promise<RedisMemory> {
   const [info, keys] = await Promise.all([redis.info('memory'), redis.dbsize()]);
   const figure = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
-  return { usedBytes: figure('used_memory'), peakBytes: figure('used_memory_peak'), maxBytes: figure('maxmemory'), keys };
+  return {
+    usedBytes: figure('used_memory'), peakBytes: figure('used_memory_peak'), maxBytes: figure('maxmemory'),
+    uncountedBytes: figure('mem_not_counted_for_evict'), keys,
+  };
 }
 
 export interface StreamSize {
