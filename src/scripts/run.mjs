@@ -27,6 +27,7 @@ const COMMANDS = {
   maintenance: { steps: [['src/scripts/maintenance.ts']] },
   doctor: { steps: [['src/scripts/doctor.ts']] },
   completeness: { steps: [['src/scripts/completeness.ts']] },
+  export: { steps: [['src/scripts/export.ts']] },
   contracts: { steps: [['src/scripts/contracts.ts']], dev: true },
   bench: { steps: [['src/scripts/bench.ts']], dev: true, redis: 'given' },
   dev: { steps: [['node_modules/tsx/dist/cli.mjs', 'watch', 'src/scripts/start.ts']], dev: true },
