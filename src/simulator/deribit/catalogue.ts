@@ -131,6 +131,13 @@ function combos(specs: readonly Spec[], near: number, quarter: number): Draft[] 
 
 const onTick = (price: number, decimals: number, tick: number): number => Math.max(tick, Math.round((price * 10 ** decimals) / tick) * tick);
 
+/** The schedule before 2026-08: options by the underlying, the rest by value. */
+function commissions(kind: Spec['kind'], inverse: boolean): { maker_commission: number; taker_commission: number } {
+  if (kind === 'spot') return { maker_commission: 0, taker_commission: 0 };
+  if (kind === 'option') return inverse ? { maker_commission: 0.0003, taker_commission: 0.0003 } : { maker_commission: 0.0001, taker_commission: 0.0005 };
+  return { maker_commission: 0, taker_commission: 0.0005 };
+}
+
 function finish(draft: Draft, index: number): Spec {
   const { wireKind, contractSize, expiryMs, period, extra, lot = 1, ...spec } = draft;
   const inverse = spec.settle !== null && spec.settle === spec.base;
@@ -139,7 +146,7 @@ function finish(draft: Draft, index: number): Spec {
     counter_currency: inverse ? 'USD' : spec.quote, ...(spec.settle === null ? {} : { settlement_currency: spec.settle }),
     ...(period === '' ? {} : { settlement_period: period }), instrument_type: inverse ? 'reversed' : 'linear',
     tick_size: spec.tick / 10 ** spec.priceDecimals, tick_size_steps: [], min_trade_amount: lot / 10 ** spec.amountDecimals, contract_size: contractSize,
-    expiration_timestamp: expiryMs, creation_timestamp: 1_534_242_287_000, maker_commission: 0.0001, taker_commission: 0.0005,
+    expiration_timestamp: expiryMs, creation_timestamp: 1_534_242_287_000, ...commissions(spec.kind, inverse),
     block_trade_commission: 0.00025, block_trade_min_trade_amount: (lot * 1000) / 10 ** spec.amountDecimals,
     block_trade_tick_size: spec.tick / 10 ** spec.priceDecimals, price_index: `${spec.base}_${inverse ? 'usd' : spec.quote}`.toLowerCase(),
     is_active: true, state: 'open', ...extra,

@@ -36,8 +36,11 @@ function indexCents(base: string, seq: number): number {
 
 const cents = (value: number): string => floatText(`${Math.floor(value / 100)}.${String(value % 100).padStart(2, '0')}`);
 
+/** Index price at a trade, as wire text. */
+export const indexText = (market: Market, seq: number): string => cents(indexCents(market.spec.base, seq));
+
 /** Mark price at a trade, as wire text. */
-function markText(market: Market, seq: number, price: number): string {
+export function markText(market: Market, seq: number, price: number): string {
   const off = (mix32(seq ^ 0x5bd1) % 81) - 40;
   const { priceDecimals } = market.spec;
   if (market.spec.kind === 'option' || price <= 0) return floatOf((price * 100 + off) / 10 ** (priceDecimals + 2), priceDecimals + 2);
@@ -101,7 +104,7 @@ export function candleObject(market: Market, bar: Bar): string {
 }
 
 /** Some options have nobody on the bid: an absent quote is null with amount 0. */
-const bidless = (market: Market): boolean => market.spec.kind === 'option' && market.seed % 7 === 3;
+export const bidless = (market: Market): boolean => market.spec.kind === 'option' && market.seed % 7 === 3;
 
 /** Best bid and ask as members. */
 export function quoteMembers(market: Market): [string, string][] {
@@ -114,10 +117,18 @@ export function quoteMembers(market: Market): [string, string][] {
   ];
 }
 
+/** The prices that orders may have now: 1.5 % around the last trade; options, whose ticks are coarse, half of it or twenty ticks. */
+export function bandOf({ spec, lastPrice }: Market): { min: number; max: number } {
+  const width = spec.kind === 'option' ? Math.max(lastPrice / 2, spec.tick * 20) : lastPrice * 0.015;
+  const onTick = (price: number): number => Math.round(price / spec.tick) * spec.tick;
+  return { min: spec.kind === 'combo' ? onTick(lastPrice - width) : Math.max(spec.tick, onTick(lastPrice - width)), max: onTick(lastPrice + width) };
+}
+
 /** The members of a ticker object, in the wire's order; those that an incremental ticker can omit are compared by text. */
 export function tickerMembers(market: Market, nowMs: number): [string, string][] {
   const { spec, history } = market;
   const last = market.lastPrice;
+  const band = bandOf(market);
   const seq = history.last;
   const day = market.candles.day(nowMs);
   const { volume, cost } = volumeAndCost(market, day);
@@ -135,8 +146,8 @@ export function tickerMembers(market: Market, nowMs: number): [string, string][]
     ['index_price', index],
     ['instrument_name', `"${spec.symbol}"`],
     ['last_price', p(last)],
-    ['min_price', p(Math.round((last * 0.985) / spec.tick) * spec.tick)],
-    ['max_price', p(Math.round((last * 1.015) / spec.tick) * spec.tick)],
+    ['min_price', p(band.min)],
+    ['max_price', p(band.max)],
     ['open_interest', openInterest(market)],
     ['mark_price', markText(market, seq, last)],
     ['estimated_delivery_price', index],
