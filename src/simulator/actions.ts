@@ -1,7 +1,8 @@
 // What can be done to a running simulator; the HTTP control port and tests in the same process call the same functions.
 import type { Connection } from './connection.ts';
 import type { Engine } from './engine.ts';
-import { FAULT_KINDS, type Fault, type FaultRequest } from './faults.ts';
+import { FAULT_KINDS, type Fault, type FaultKind, type FaultRequest } from './faults.ts';
+import { GARBAGE_MODES } from './garbage.ts';
 import type { Player } from './player.ts';
 import type { Venue, World } from './world.ts';
 
@@ -9,6 +10,15 @@ import type { Venue, World } from './world.ts';
 export class ControlError extends Error {}
 
 const TEXTS = ['market_id', 'symbol', 'channel', 'mode', 'path'] as const;
+/** An HTTP status that says no. */
+const STATUS = /^[45]\d\d$/;
+/** What `mode` may be, by the kind of the fault; other kinds have none. */
+const MODES: Readonly<Partial<Record<FaultKind, readonly (string | RegExp)[]>>> = {
+  garbage: GARBAGE_MODES,
+  cut: ['close', 'terminate', '24h', 'shutdown'],
+  rest_status: ['html', 'empty', 'truncated', 'error200', 'hang', STATUS],
+  refuse_connect: [STATUS],
+};
 const NUMBERS = ['conn', 'duration_ms', 'count', 'probability', 'factor', 'retry_after_s', 'delay_ms'] as const;
 
 export class Actions {
@@ -63,7 +73,7 @@ export class Actions {
   /** Says something on a venue that it does not say by itself; returns how many sessions hear it. */
   announce(message: Readonly<Record<string, unknown>>): number {
     const venue = this.#venues.get(String(message['market_id']));
-    if (venue === undefined) throw new ControlError(`market_id: expected one of ${[...this.#venues.keys()].join(', ')}`);
+    if (venue === undefined) throw unknownMarket(message['market_id'], this.#venues);
     this.#world.ledger.note({ ...message, k: 'announce' });
     return venue.announce(message);
   }
@@ -126,7 +136,7 @@ export class Actions {
 
 function check(request: FaultRequest, venues: ReadonlyMap<string, Venue>): void {
   const fields = request as unknown as Record<string, unknown>;
-  if (!(FAULT_KINDS as readonly unknown[]).includes(fields['kind'])) throw new ControlError(`kind: expected one of ${FAULT_KINDS.join(', ')}`);
+  if (!(FAULT_KINDS as readonly unknown[]).includes(fields['kind'])) throw unknown('kind', fields['kind'], FAULT_KINDS);
   for (const name of TEXTS) if (fields[name] !== undefined && typeof fields[name] !== 'string') throw new ControlError(`${name}: expected a string`);
   for (const name of NUMBERS) {
     const value = fields[name];
@@ -136,6 +146,27 @@ function check(request: FaultRequest, venues: ReadonlyMap<string, Venue>): void 
   const known = new Set<string>(['kind', ...TEXTS, ...NUMBERS]);
   const odd = Object.keys(fields).find((name) => !known.has(name));
   if (odd !== undefined) throw new ControlError(`${odd}: unknown field`);
-  if (request.market_id !== undefined && !venues.has(request.market_id))
-    throw new ControlError(`market_id: expected one of ${[...venues.keys()].join(', ')}`);
+  if (request.market_id !== undefined && !venues.has(request.market_id)) throw unknownMarket(request.market_id, venues);
+  checkMode(request);
+  checkSymbol(request, venues);
 }
+
+function checkMode({ kind, mode }: FaultRequest): void {
+  const modes = MODES[kind];
+  if (mode === undefined) return;
+  if (modes === undefined) throw new ControlError(`mode: ${JSON.stringify(mode)}, but ${kind} has none`);
+  if (!modes.some((known) => (typeof known === 'string' ? known === mode : known.test(mode))))
+    throw unknown('mode', mode, modes.map((known) => (typeof known === 'string' ? known : 'a status from 400 to 599')));
+}
+
+/** In any case of letters, as faults compare it. */
+function checkSymbol({ market_id, symbol }: FaultRequest, venues: ReadonlyMap<string, Venue>): void {
+  if (symbol === undefined) return;
+  const listed = [...venues.values()].filter((venue) => market_id === undefined || venue.marketId === market_id).flatMap((venue) => [...venue.markets.keys()]);
+  if (!listed.some((name) => name.toLowerCase() === symbol.toLowerCase()))
+    throw new ControlError(`symbol: ${JSON.stringify(symbol)} is not listed on ${market_id ?? 'any market'}; GET /control/state lists them`);
+}
+
+const unknown = (field: string, value: unknown, known: Iterable<string>): ControlError =>
+  new ControlError(`${field}: ${value === undefined ? 'nothing' : JSON.stringify(value)} is not one of ${[...known].join(', ')}`);
+const unknownMarket = (value: unknown, venues: ReadonlyMap<string, Venue>): ControlError => unknown('market_id', value, venues.keys());

@@ -55,6 +55,31 @@ function expectTruth(trades: readonly Trade[], symbol: string, marketId: string)
   }
 }
 
+interface RawTrade {
+  id: string | undefined;
+  price: number;
+  amount: number;
+  side: string;
+}
+
+/** The ledger of USD-M holds runs of raw trades, as its aggregates tell them: each raw trade is of one, and a whole run adds up. */
+function expectRuns(trades: readonly RawTrade[], runs: readonly Record<string, unknown>[]): void {
+  let whole = 0;
+  const byId = new Map(trades.map((trade) => [Number(trade.id), trade]));
+  expect(byId.size).toBe(trades.length);
+  for (const trade of trades) {
+    const run = runs.find(({ seq, seq_last: last }) => Number(trade.id) >= Number(seq) && Number(trade.id) <= Number(last));
+    expect(run, `trade ${trade.id}`).toBeDefined();
+    const [seq, last] = [Number(run?.['seq']), Number(run?.['seq_last'])];
+    expect([trade.price, trade.side]).toEqual([Number(run?.['price']), run?.['side']]);
+    const members = Array.from({ length: last - seq + 1 }, (_trade, n) => byId.get(seq + n));
+    if (members.some((member) => member === undefined)) continue;
+    whole++;
+    expect(members.reduce((sum, member) => sum + (member?.amount ?? 0), 0)).toBeCloseTo(Number(run?.['amount']), 9);
+  }
+  expect(whole).toBeGreaterThan(trades.length / 2);
+}
+
 function expectTicker(ticker: Ticker, symbol: string): void {
   expect(ticker.symbol).toBe(symbol);
   expect(Number(ticker.bid)).toBeGreaterThan(0);
@@ -127,6 +152,41 @@ describe.each([
   });
 });
 
+describe('ccxt deribit of perpetuals', () => {
+  let exchange: ProExchange;
+  const HOUR = 3_600_000;
+  beforeAll(async () => {
+    exchange = client('deribit');
+    await exchange.loadMarkets();
+  });
+  afterAll(() => exchange.close());
+
+  it.each(['BTC/USD:BTC', 'ETH/USDC:USDC'])('fetches the funding rate of %s that its ticker tells', async (symbol) => {
+    const rate = await exchange.fetchFundingRate(symbol);
+    const { info } = await exchange.fetchTicker(symbol) as { info: { funding_8h: string } };
+    expect(rate.symbol).toBe(symbol);
+    // The ticker's is of the last full minute.
+    expect(Math.abs(Number(rate.fundingRate) - Number(info.funding_8h))).toBeLessThan(2e-7);
+    expect(rate.fundingRate).not.toBe(0);
+  });
+
+  it('fetches the funding history by the hour', async () => {
+    const until = Math.floor(exchange.milliseconds() / HOUR) * HOUR;
+    const rates = await exchange.fetchFundingRateHistory('BTC/USD:BTC', until - 99 * HOUR);
+    expect(rates.map((rate) => rate.timestamp)).toEqual(Array.from({ length: 100 }, (_rate, n) => until - (99 - n) * HOUR));
+    const hourly = rates.map(({ info }) => Number((info as { interest_1h: string }).interest_1h));
+    for (const [n, { fundingRate, info }] of rates.entries()) {
+      const { index_price: index, prev_index_price: before } = info as Record<string, string>;
+      if (n >= 7) expect(fundingRate).toBeCloseTo(hourly.slice(n - 7, n + 1).reduce((sum, one) => sum + one, 0), 10);
+      if (n > 0) expect(before).toBe((rates[n - 1]?.info as Record<string, string>)['index_price']);
+      expect(Number(index)).toBeGreaterThan(80_000);
+    }
+    // The sum over a span is what its hours add up to.
+    const value = await exchange.fetchFundingRate('BTC/USD:BTC', { start_timestamp: until - 24 * HOUR, end_timestamp: until });
+    expect(value.fundingRate).toBeCloseTo(hourly.slice(-24).reduce((sum, one) => sum + one, 0), 10);
+  });
+});
+
 describe('tardis-dev', () => {
   it.each([
     ['deribit', 'WSS_URL_DERIBIT', '/deribit/ws/api/v2', 'BTC-PERPETUAL', 'deribit'],
@@ -136,7 +196,7 @@ describe('tardis-dev', () => {
   ] as const)('streams normalised %s trades', async (exchange, variable, path, symbol, marketId) => {
     process.env[variable] = wsUrl(path);
     const { streamNormalized, normalizeTrades } = await import('tardis-dev');
-    const seen: { id: string | undefined; price: number; amount: number; side: string }[] = [];
+    const seen: RawTrade[] = [];
     const errors: Error[] = [];
     const stream = streamNormalized(
       { exchange, symbols: [symbol], timeoutIntervalMS: 10_000, onError: (error) => void errors.push(error) }, normalizeTrades,
@@ -146,8 +206,11 @@ describe('tardis-dev', () => {
       if (seen.length >= 20) break;
     }
     expect(errors).toEqual([]);
-    if (marketId === 'binance_usdm') return;
     const ledger = truth(symbol.toUpperCase(), marketId);
+    if (marketId === 'binance_usdm') {
+      expectRuns(seen, [...ledger.values()]);
+      return;
+    }
     for (const trade of seen) {
       const entry = ledger.get(String(trade.id));
       expect([trade.price, trade.amount, trade.side]).toEqual([Number(entry?.['price']), Number(entry?.['amount']), entry?.['side']]);

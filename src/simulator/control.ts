@@ -31,6 +31,7 @@ function run(actions: Actions, exchange: HttpExchange): unknown {
       return actions.inject(bodyOf(exchange) as unknown as FaultRequest);
     case 'DELETE /faults': {
       const id = exchange.query.get('id');
+      if (id !== null && !/^\d{1,15}$/.test(id)) throw new ControlError(`id: ${JSON.stringify(id)} is not the number of a fault`);
       actions.heal(id === null ? undefined : Number(id));
       return { ok: true };
     }

@@ -236,10 +236,26 @@ describe('the control port', () => {
     ['/control/faults', { kind: 'nonsense' }, /kind/], ['/control/faults', { kind: 'gap', market_id: 'x' }, /market_id/],
     ['/control/faults', { kind: 'gap', count: '3' }, /count/], ['/control/faults', { kind: 'gap', surprise: 1 }, /surprise/],
     ['/control/clock', {}, /offset_ms/], ['/control/rate', { rate: -1 }, /rate/], ['/control/announce', {}, /market_id/], ['/control/faults', [], /body/],
+    ['/control/faults', { kind: 'nonsense' }, /^{"error":"kind: \\"nonsense\\" is not one of silence, .*conflict/],
+    ['/control/faults', { kind: 'gap', market_id: 'kraken' }, /market_id: \\"kraken\\" is not one of deribit, binance_spot, binance_usdm/],
+    ['/control/faults', { kind: 'cut', mode: 'gently' }, /mode: \\"gently\\" is not one of close, terminate, 24h, shutdown/],
+    ['/control/faults', { kind: 'garbage', mode: 'rubbish' }, /mode: \\"rubbish\\" is not one of not_json, .*huge/],
+    ['/control/faults', { kind: 'rest_status', mode: '42' }, /mode: \\"42\\" is not one of html, .*hang, a status from 400 to 599/],
+    ['/control/faults', { kind: 'refuse_connect', mode: '200' }, /mode: \\"200\\" is not one of a status/],
+    ['/control/faults', { kind: 'gap', mode: 'wide' }, /mode: \\"wide\\", but gap has none/],
+    ['/control/faults', { kind: 'gap', symbol: 'BTCUSD' }, /symbol: \\"BTCUSD\\" is not listed on any market/],
+    ['/control/faults', { kind: 'gap', market_id: 'deribit', symbol: 'BTCUSDT' }, /symbol: \\"BTCUSDT\\" is not listed on deribit/],
   ])('refuses %s %j by name', async (path, body, pattern) => {
     const answer = await bench.post(path, body);
     expect(answer.status).toBe(400);
     expect(answer.body).toMatch(pattern);
+    expect(ledger('fault')).toEqual([]);
+  });
+
+  it('refuses to heal what has no number, and takes a symbol in any case', async () => {
+    const odd = await fetch(`${bench.simulator.url}/control/faults?id=all`, { method: 'DELETE' });
+    expect([odd.status, await odd.text()]).toEqual([400, '{"error":"id: \\"all\\" is not the number of a fault"}\n']);
+    expect((await bench.post('/control/faults', { kind: 'gap', market_id: 'binance_spot', symbol: 'btcusdt' })).status).toBe(200);
   });
 });
 

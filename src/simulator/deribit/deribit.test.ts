@@ -250,6 +250,92 @@ describe('channels', () => {
   });
 });
 
+describe('listings, funding and deliveries', () => {
+  const of = async (path: string): Promise<unknown> => (await rest(path)).json.result;
+  const names = async (): Promise<string[]> =>
+    ((await of('public/get_instruments?currency=any')) as { instrument_name: string }[]).map(({ instrument_name: name }) => name);
+
+  it('tells the expiries by kind, by currency or for one of them', async () => {
+    const all = (await of('public/get_expirations?currency=any&kind=any')) as Record<string, string[]>;
+    expect(Object.keys(all)).toEqual(['future', 'option']);
+    expect(all['future']?.at(-1)).toBe('PERPETUAL');
+    const listed = await names();
+    for (const date of all['option'] ?? []) expect(listed.some((name) => name.includes(`-${date}-`))).toBe(true);
+    expect(await of('public/get_expirations?currency=BTC&kind=option')).toEqual({ btc: { option: all['option'] } });
+    expect(await of('public/get_expirations?currency=USDC&kind=future')).toEqual({ usdc: { future: ['PERPETUAL'] } });
+    expect(await of('public/get_expirations?currency=any&kind=future&currency_pair=eth_usdc')).toEqual({ future: ['PERPETUAL'] });
+    expect(Object.keys((await of('public/get_expirations?currency=grouped&kind=any')) as object).sort()).toEqual(['btc', 'eth', 'usdc']);
+  });
+
+  it('tells combos with their legs', async () => {
+    const ids = (await of('public/get_combo_ids?currency=BTC')) as string[];
+    const combos = (await of('public/get_combos?currency=BTC')) as { id: string; state: string; legs: { instrument_name: string; amount: number }[] }[];
+    expect(combos.map(({ id }) => id)).toEqual(ids);
+    expect(ids.length).toBeGreaterThan(1);
+    const listed = await names();
+    for (const { legs, state } of combos) {
+      expect([state, legs.map(({ amount }) => amount)]).toEqual(['active', [1, -1]]);
+      for (const leg of legs) expect(listed).toContain(leg.instrument_name);
+    }
+    expect(await of(`public/get_combo_details?combo_id=${ids[0]}`)).toEqual(combos[0]);
+    expect(await of('public/get_combo_ids?currency=BTC&state=inactive')).toEqual([]);
+    expect(await of('public/get_combos?currency=ETH')).toEqual([]);
+  });
+
+  it('tells delivery prices by the day, newest first, page by page', async () => {
+    interface Page {
+      data: { date: string; delivery_price: number }[];
+      records_total: number;
+    }
+    const page = (await of('public/get_delivery_prices?index_name=btc_usd&count=3')) as Page;
+    const next = (await of('public/get_delivery_prices?index_name=btc_usd&offset=2&count=2')) as Page;
+    expect(next.data[0]).toEqual(page.data[2]);
+    const days = page.data.map(({ date }) => Date.parse(date) / 86_400_000);
+    expect(days).toEqual([0, 1, 2].map((n) => (days[0] ?? 0) - n));
+    expect(bench.clock.nowMicros() / 1000 - (Date.parse(page.data[0]?.date ?? '') + 8 * 3_600_000)).toBeLessThan(86_400_000);
+    expect(page.records_total).toBeGreaterThan(1000);
+    expect(((await of(`public/get_delivery_prices?index_name=btc_usd&offset=${page.records_total - 1}`)) as Page).data).toHaveLength(1);
+  });
+
+  it('charts the funding that the ticker tells', async () => {
+    const ticker = (await of('public/ticker?instrument_name=BTC-PERPETUAL')) as { current_funding: number; funding_8h: number };
+    for (const [length, points] of [['8h', 96], ['24h', 96], ['1m', 720]] as const) {
+      const chart = (await of(`public/get_funding_chart_data?instrument_name=BTC-PERPETUAL&length=${length}`)) as
+        { current_interest: number; interest_8h: number; data: { timestamp: number; interest_8h: number }[] };
+      expect(Math.abs(chart.data.length - points)).toBeLessThanOrEqual(1);
+      expect(chart.interest_8h).toBeCloseTo(ticker.funding_8h, 7);
+      expect(chart.current_interest).toBe(ticker.current_funding);
+      const last = chart.data.at(-1);
+      const end = last?.timestamp ?? 0;
+      const value = await of(`public/get_funding_rate_value?instrument_name=BTC-PERPETUAL&start_timestamp=${end - 28_800_000}&end_timestamp=${end}`);
+      expect(value).toBeCloseTo(last?.interest_8h ?? 1, 11);
+    }
+  });
+
+  it('holds 744 hours of funding in one answer, the newest', async () => {
+    const now = bench.clock.nowMicros() / 1000;
+    const rows = (await of(`public/get_funding_rate_history?instrument_name=BTC-PERPETUAL&start_timestamp=0&end_timestamp=${now}`)) as { timestamp: number }[];
+    expect(rows).toHaveLength(744);
+    expect(rows.at(-1)?.timestamp).toBe(Math.floor(now / 3_600_000) * 3_600_000);
+    expect(await of(`public/get_funding_rate_history?instrument_name=BTC-PERPETUAL&start_timestamp=${now + 1}&end_timestamp=${now + 9e7}`)).toEqual([]);
+  });
+
+  it.each([
+    ['get_expirations?kind=any', 'currency'], ['get_expirations?currency=DOGE&kind=any', 'currency'], ['get_expirations?currency=BTC&kind=spot', 'kind'],
+    ['get_combo_ids?currency=BTC&state=asleep', 'state'], ['get_delivery_prices?index_name=doge_usd', 'index_name'],
+    ['get_delivery_prices?index_name=btc_usd&count=1001', 'count'], ['get_delivery_prices?index_name=btc_usd&offset=-1', 'offset'],
+    ['get_funding_rate_value?instrument_name=BTC-PERPETUAL&start_timestamp=1', 'end_timestamp'],
+    ['get_funding_rate_history?instrument_name=BTC_USDC&start_timestamp=1&end_timestamp=2', 'instrument_name'],
+    ['get_funding_chart_data?instrument_name=BTC-PERPETUAL&length=9h', 'length'],
+  ])('refuses %s by naming %s', async (path, param) => {
+    expect(await rest(`public/${path}`)).toMatchObject({ status: 400, json: { error: { code: -32602, data: { param } } } });
+  });
+
+  it('has no details of what is no combo', async () => {
+    expect(await rest('public/get_combo_details?combo_id=BTC-PERPETUAL')).toMatchObject({ status: 400, json: { error: { code: 13020 } } });
+  });
+});
+
 describe('history', () => {
   it('repairs a gap by sequence numbers with the objects of the channel', async () => {
     await subscribe('trades.BTC-PERPETUAL.100ms');

@@ -6,6 +6,7 @@ import type { Market } from '../market.ts';
 import { mix32 } from '../prng.ts';
 import { scaledBigText } from '../spec.ts';
 import { IMPLIED_VOLATILITY, INDEX } from './catalogue.ts';
+import { funding8h } from './funding.ts';
 import { floatOf, floatText } from './numbers.ts';
 import { optionFigures } from './options.ts';
 
@@ -158,7 +159,8 @@ export function tickerMembers(market: Market, nowMs: number): [string, string][]
     members.push(
       ['interest_value', floatOf((seq % 97) / 1e6, 8)],
       ['current_funding', floatOf(((seq % 41) - 20) / 1e5, 8)],
-      ['funding_8h', floatOf(((seq % 83) - 41) / 1e6, 8)],
+      // By the minute: an incremental ticker tells what has changed.
+      ['funding_8h', funding8h(market, Math.floor(nowMs / 60_000) * 60_000)],
     );
   }
   return [...members, ...quoteMembers(market)];

@@ -3,6 +3,7 @@ import { INDEX } from './catalogue.ts';
 import type { Pool } from './credits.ts';
 import { amountFloat, objectOf, priceFloat, summaryObject, tickerMembers } from './frames.ts';
 import { chartData, tradesOfCurrency, tradesOfInstrument } from './history.ts';
+import { baseOfIndex, listingMethods } from './listings.ts';
 import { floatOf } from './numbers.ts';
 import { invalidParam, Params, RpcError } from './rpc.ts';
 import type { Session } from './session.ts';
@@ -36,6 +37,7 @@ export function methodTable(venue: DeribitVenue): Map<string, Method> {
     ...marketMethods(venue),
     ...instrumentMethods(venue),
     ...historyMethods(venue),
+    ...listingMethods(venue),
   ]);
 }
 
@@ -149,10 +151,8 @@ function marketMethods(venue: DeribitVenue): [string, Method][] {
       'public/get_index_price',
       {
         run: (params) => {
-          const [base = '', quote = ''] = params.text('index_name').split('_');
-          const price = INDEX[base.toUpperCase()];
-          if (price === undefined || !['usd', 'usdc', 'usdt'].includes(quote)) throw invalidParam('index_name', 'unsupported index');
-          return `{"index_price":${floatOf(price, 4)},"estimated_delivery_price":${floatOf(price, 4)}}`;
+          const price = floatOf(INDEX[baseOfIndex(params)] ?? 1, 4);
+          return `{"index_price":${price},"estimated_delivery_price":${price}}`;
         },
       },
     ],
