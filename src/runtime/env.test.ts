@@ -50,6 +50,14 @@ describe('loadConfig', () => {
     expect(config.markets[0]?.symbols).toEqual(['XRP_USDC-30JUN23-0d625-C', 'BTC-PERPETUAL']);
   });
 
+  it('gives priority to the first half of the symbols, unless told otherwise', () => {
+    const priority = (more: Record<string, string>): unknown => load({ MARKETS: 'deribit', ...more }).markets[0]?.priority;
+    expect(priority({ DERIBIT_SYMBOLS: 'A,B,C' })).toEqual(['A', 'B']);
+    expect(priority({ DERIBIT_SYMBOLS: 'A,B,C', DERIBIT_PRIORITY: 'C,D' })).toEqual(['C', 'D']);
+    expect(refusal({ DERIBIT_PRIORITY: 'A B' })).toMatch('DERIBIT_PRIORITY: "A B" cannot be a symbol');
+    expect(refusal({ DERIBIT_PRIORTY: 'A' })).toMatch('DERIBIT_PRIORTY: unknown variable, did you mean DERIBIT_PRIORITY?');
+  });
+
   it('reads secrets from files and remembers what must not be logged', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'env-')), 'url');
     writeFileSync(file, 'postgres://fleet:s3cr%40t@db:5432/fleet\n');
@@ -74,7 +82,7 @@ describe('loadConfig', () => {
     };
     expect(load(given).markets).toEqual([{
       marketId: 'deribit', exchange: 'deribit', wsUrl: 'wss://test.deribit.com/ws/api/v2', restUrl: 'https://test.deribit.com/api/v2',
-      symbols: ['BTC-PERPETUAL', 'ETH-PERPETUAL'],
+      symbols: ['BTC-PERPETUAL', 'ETH-PERPETUAL'], priority: ['BTC-PERPETUAL'],
     }]);
     expect(refusal({ DERIBIT_SYMBOLS_FILE: '/nowhere/x' })).toBe('DERIBIT_SYMBOLS_FILE: cannot read /nowhere/x');
     expect(refusal({ ...given, DERIBIT_SYMBOLS: 'X' })).toBe('DERIBIT_SYMBOLS and DERIBIT_SYMBOLS_FILE are both set: keep one');

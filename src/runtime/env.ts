@@ -12,6 +12,8 @@ export interface MarketConfig {
   readonly wsUrl: string;
   readonly restUrl: string;
   readonly symbols: readonly string[];
+  /** Those that stay subscribed to the last when Redis fills up. */
+  readonly priority: readonly string[];
 }
 
 export interface Config {
@@ -36,6 +38,12 @@ export interface Config {
     readonly dlqMax: number;
     readonly tradesRetentionDays: number;
     readonly tickersRetentionDays: number;
+  };
+  readonly audit: {
+    /** How far back an audit looks. */
+    readonly hours: number;
+    /** 0: only when it is asked for. */
+    readonly everyHours: number;
   };
   readonly unlockPolicy: 'manual' | 'auto';
   readonly instanceId: string | null;
@@ -68,7 +76,7 @@ export interface KnownMarket {
 type Known = Readonly<Record<string, KnownMarket>>;
 type Env = Readonly<Record<string, string | undefined>>;
 
-const MARKET_SUFFIXES = ['_SYMBOLS', '_WS_URL', '_REST_URL'] as const;
+const MARKET_SUFFIXES = ['_SYMBOLS', '_PRIORITY', '_WS_URL', '_REST_URL'] as const;
 
 /**
  * Reads the environment (and `*_FILE` files); `options` from the command line stand above it. Throws UsageError with one line on
@@ -108,6 +116,10 @@ export function loadConfig(known: Known, environment: Env = process.env, options
       dlqMax: whole('DLQ_MAX', read('DLQ_MAX'), 100, 10_000_000),
       tradesRetentionDays: whole('TRADES_RETENTION_DAYS', read('TRADES_RETENTION_DAYS'), 0, 36_500),
       tickersRetentionDays: whole('TICKERS_RETENTION_DAYS', read('TICKERS_RETENTION_DAYS'), 0, 36_500),
+    },
+    audit: {
+      hours: whole('AUDIT_HOURS', read('AUDIT_HOURS'), 1, 744),
+      everyHours: whole('AUDIT_EVERY_HOURS', read('AUDIT_EVERY_HOURS'), 0, 8_760),
     },
     unlockPolicy: oneOf('UNLOCK_POLICY', unlock, ['manual', 'auto'] as const),
     instanceId: instanceId(read('INSTANCE_ID')),
@@ -175,13 +187,19 @@ function marketConfig(id: string, known: Known, given: (name: string) => string,
     if (other !== '') return insecureOnlyNearby(name + suffix, url(name + suffix, other, protocols));
     return simUrl === null ? real : simulated(simUrl, id, real);
   };
-  const symbols = given(`${name}_SYMBOLS`);
+  const symbolsOf = (suffix: '_SYMBOLS' | '_PRIORITY', otherwise: readonly string[]): readonly string[] => {
+    const text = given(name + suffix);
+    return text === '' ? otherwise : list(text).map((symbol) => symbolName(name + suffix, symbol));
+  };
+  const symbols = symbolsOf('_SYMBOLS', market.defaultSymbols);
   return {
     marketId: id,
     exchange: market.exchange,
     wsUrl: base('_WS_URL', market.wsUrl, ['ws:', 'wss:']),
     restUrl: base('_REST_URL', market.restUrl, ['http:', 'https:']),
-    symbols: symbols === '' ? market.defaultSymbols : list(symbols).map((symbol) => symbolName(`${name}_SYMBOLS`, symbol)),
+    symbols,
+    // The order of the configuration tells what matters most; what was subscribed by command comes last.
+    priority: symbolsOf('_PRIORITY', symbols.slice(0, Math.ceil(symbols.length / 2))),
   };
 }
 

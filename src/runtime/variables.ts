@@ -1,5 +1,5 @@
 // Every environment variable with its default and meaning; `.env.example` holds the same list (src/runtime/env.test.ts compares).
-// Per market there are also <MARKET_ID>_SYMBOLS, <MARKET_ID>_WS_URL and <MARKET_ID>_REST_URL.
+// Per market there are also <MARKET_ID>_SYMBOLS, <MARKET_ID>_PRIORITY, <MARKET_ID>_WS_URL and <MARKET_ID>_REST_URL.
 export const VARIABLES = {
   DATABASE_URL: { default: 'postgres://tapekeeper:tapekeeper@127.0.0.1:5432/tapekeeper', help: 'PostgreSQL 18' },
   REDIS_URL: { default: 'redis://127.0.0.1:6379', help: 'Redis 7' },
@@ -27,6 +27,8 @@ export const VARIABLES = {
   BACKFILL_DAYS: { default: '1', help: 'Candles that a bootstrap asks for where none are stored; 0: none' },
   BACKFILL_WORKERS: { default: '2', help: 'Jobs that one backfill process works on at once, per queue' },
   JOB_LEASE_MS: { default: '30000', help: 'A job of a dead worker returns to its queue after this long' },
+  AUDIT_HOURS: { default: '24', help: 'How far back an audit compares what is stored with what the exchange says' },
+  AUDIT_EVERY_HOURS: { default: '24', help: 'An audit of every healthy exchange this often; 0: only when it is asked for' },
   STREAM_RETAIN_MS: { default: '3600000', help: 'Entries of stream:market_data younger than this stay, even when every consumer group has them' },
   DLQ_MAX: { default: '100000', help: 'Dead letters kept; the oldest beyond it are removed, with a warning' },
   TRADES_RETENTION_DAYS: { default: '0', help: 'Days of public_trades kept before today; 0: all, for ever' },

@@ -9,6 +9,7 @@ export function backfillMetrics(metrics: Metrics) {
     duplicates: metrics.counter('backfill_duplicates_total', 'Fetched trades that were stored already'),
     conflicts: metrics.counter('backfill_conflicts_total', 'Fetched trades that differ from the stored ones'),
     gaps: metrics.counter('backfill_gaps_total', 'Gaps settled, by how (closed, unfillable)', ['status']),
+    paused: metrics.gauge('backfill_paused', '1 while no jobs are taken because Redis is nearly full'),
     waiting: metrics.gauge('backfill_queue_jobs', 'Jobs by queue and place (waiting, leased, dead)', ['queue', 'place']),
     reaped: metrics.counter('backfill_reaped_jobs_total', 'Jobs of dead workers that were returned to their queue', ['queue']),
   };

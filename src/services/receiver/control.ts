@@ -5,6 +5,7 @@ import { addWanted, removeWanted, syncWanted, unlistedSymbols } from '../../bus/
 import { parseSubscriptionCommand, show, type SubscriptionCommand } from '../../contracts/index.ts';
 import { toError } from '../../core/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
+import { WITHHELD, type Shedding } from './shedding.ts';
 import type { FeedStatusReporter } from './status.ts';
 import type { Subscriptions } from './subscriptions.ts';
 
@@ -14,6 +15,7 @@ export interface ControlOptions {
   /** Members that the configuration asks for. */
   config: readonly string[];
   subscriptions: Subscriptions;
+  shedding: Pick<Shedding, 'admit' | 'withholds'>;
   status: FeedStatusReporter;
   log: Logger;
 }
@@ -49,8 +51,8 @@ export class Control {
   }
 
   async #sync(): Promise<void> {
-    const { redis, marketId, config, subscriptions } = this.#o;
-    const members = new Set(await syncWanted(redis, marketId, config));
+    const { redis, marketId, config, subscriptions, shedding } = this.#o;
+    const members = shedding.admit(new Set(await syncWanted(redis, marketId, config)));
     const symbols = [...new Set(subscriptions.newcomers(members).map(({ symbol }) => symbol))];
     const unlisted = symbols.length === 0 ? new Set<string>() : await unlistedSymbols(redis, marketId, symbols);
     subscriptions.apply(members, unlisted);
@@ -72,7 +74,7 @@ export class Control {
   }
 
   async #execute(command: SubscriptionCommand): Promise<void> {
-    const { redis, marketId, subscriptions } = this.#o;
+    const { redis, marketId, subscriptions, shedding } = this.#o;
     const symbols = [...new Set(command.symbols)];
     if (command.action === 'unsubscribe') return this.#unsubscribe(command, symbols);
     const unlisted = await unlistedSymbols(redis, marketId, symbols);
@@ -85,6 +87,8 @@ export class Control {
     const known = new Set(members.filter((member) => subscriptions.has(member)));
     await addWanted(redis, marketId, members);
     await this.#sync();
+    const later = new Set(members.filter((member) => shedding.withholds(member)).map((member) => member.slice(member.indexOf(':') + 1)));
+    for (const symbol of later) this.#answer('subscription.rejected', symbol, command, { reason: WITHHELD, retried: true });
     for (const member of members) if (known.has(member) || command.request_id !== undefined) subscriptions.await(member, command.request_id);
   }
 

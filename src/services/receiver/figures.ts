@@ -8,6 +8,7 @@ export class MarketFigures {
   tickers = 0;
   candles = 0;
   duplicates = 0;
+  shed = 0;
   readonly #marketId: string;
   readonly #metrics: ReceiverMetrics;
   readonly #frames: Record<FrameClass, number> = { data: 0, control: 0, ignored: 0, malformed: 0 };
@@ -20,6 +21,7 @@ export class MarketFigures {
     for (const type of ['trade', 'ohlc']) metrics.dropped.inc({ market: marketId, type }, 0);
     for (const cause of ['stream', 'overflow', 'redis']) metrics.gaps.inc({ market: marketId, cause }, 0);
     metrics.disconnects.inc({ market: marketId }, 0);
+    metrics.shed.inc({ market: marketId }, 0);
   }
 
   frames(frameClass: FrameClass, count: number): void {
@@ -53,6 +55,7 @@ export class MarketFigures {
     this.#metrics.messages.inc({ market, type: 'ticker' }, this.tickers);
     this.#metrics.messages.inc({ market, type: 'ohlc' }, this.candles);
     this.#metrics.duplicates.inc({ market }, this.duplicates);
-    this.trades = this.tickers = this.candles = this.duplicates = 0;
+    this.#metrics.shed.inc({ market }, this.shed);
+    this.trades = this.tickers = this.candles = this.duplicates = this.shed = 0;
   }
 }

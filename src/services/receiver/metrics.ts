@@ -12,12 +12,14 @@ export interface ReceiverMetrics {
   gaps: Counter;
   missing: Counter;
   dropped: Counter;
+  shed: Counter;
   connects: Counter;
   disconnects: Counter;
   probes: Counter;
   feedAge: Gauge;
   buffered: Gauge;
   subscriptions: Gauge;
+  withheld: Gauge;
   batchSeconds: Histogram;
   publishLatency: Histogram;
   publishFailures: Counter;
@@ -41,6 +43,7 @@ export function receiverMetrics(metrics: Metrics): ReceiverMetrics {
       'Messages the full buffer could not take; trades are reported as gaps',
       ['market', 'type'],
     ),
+    shed: metrics.counter('receiver_shed_tickers_total', 'Tickers kept out of the stream while Redis was nearly full', market),
     connects: metrics.counter('receiver_connects_total', 'Connections opened', ['market', 'cause']),
     disconnects: metrics.counter('receiver_disconnects_total', 'Connections lost', market),
     probes: metrics.counter('receiver_probes_total', 'REST probes of a silence, by their outcome', [
@@ -50,6 +53,7 @@ export function receiverMetrics(metrics: Metrics): ReceiverMetrics {
     feedAge: metrics.gauge('receiver_feed_age_seconds', 'Time since the last data frame', market),
     buffered: metrics.gauge('receiver_buffer_messages', 'Messages waiting for Redis', market),
     subscriptions: metrics.gauge('receiver_subscriptions', 'Subscriptions by state', ['market', 'state']),
+    withheld: metrics.gauge('receiver_withheld_subscriptions', 'Wanted, but not subscribed while Redis is nearly full', market),
     batchSeconds: metrics.histogram(
       'receiver_publish_batch_seconds',
       'One batch, from its sending to its reply',

@@ -20,6 +20,8 @@ export interface SubscriptionsOptions {
   ) => void;
   onActive: (subscription: Subscription) => void;
   onGone: (subscription: Subscription) => void;
+  /** Why a member is not subscribed any more although it is wanted; null: it is not wanted. */
+  whyGone?: (member: string) => string | null;
 }
 
 interface Entry extends Subscription {
@@ -182,7 +184,8 @@ export class Subscriptions {
   #gone(member: string, entry: Entry): void {
     this.#forget(member, entry);
     this.#o.onGone(entry);
-    this.#tell('subscription.removed', 'info', entry, {}, entry.requests);
+    const reason = this.#o.whyGone?.(member) ?? null;
+    this.#tell('subscription.removed', 'info', entry, reason === null ? {} : { reason, retried: true }, entry.requests);
   }
 
   #wireOn(entry: Entry, wire: string): void {

@@ -43,11 +43,12 @@ export class SymbolFeeds {
     else pulses[channel].restart(nowMs);
   }
 
-  unwatch(symbol: string, channel: Channel): void {
+  /** `reason`: of the gap, should trades be missing when the symbol comes back. */
+  unwatch(symbol: string, channel: Channel, reason: string): void {
     const feed = this.of(symbol);
     feed.pulses[channel] = null;
     feed.stale.delete(channel);
-    if (channel === 'trade') feed.sequence.paused('was unsubscribed');
+    if (channel === 'trade') feed.sequence.paused(reason);
   }
 
   /** The feed was interrupted as a whole: gaps from here are because of that, and silence counts anew. */
