@@ -8,6 +8,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { loadConfig, type Config } from '../runtime/env.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { createPool, pingDatabase } from '../store/connect.ts';
+import { UnloggedChanges } from './maintenance/ladder_states.ts';
 import { maintenanceMetrics } from './maintenance/metrics.ts';
 import type { TaskContext, TaskReport } from './maintenance/task.ts';
 import { TASKS, taskNamed, type TaskEntry, type TaskName } from './maintenance/tasks.ts';
@@ -49,8 +50,14 @@ async function perform({ task, dryRun }: Request, config: Config, signal: AbortS
     clearTimeout(deadline);
     if (needs.includes('database')) await reached('PostgreSQL', config.databaseUrl, pingDatabase(pool));
     const metrics = maintenanceMetrics(createMetrics('maintenance'));
-    const ctx: TaskContext = { redis, stream, pool, clock: systemClock(), log, metrics, settings: config.maintenance, dryRun, signal };
-    return await run(ctx);
+    const unlogged = new UnloggedChanges(pool, log);
+    const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
+    const ctx: TaskContext = {
+      redis, stream, pool, clock: systemClock(), log, metrics, settings: config.maintenance, exchanges, unlogged, dryRun, signal,
+    };
+    const report = await run(ctx);
+    await unlogged.flush();
+    return report;
   } finally {
     clearTimeout(deadline);
     await Promise.all([closeRedis(redis), stream === redis ? null : closeRedis(stream), pool.end().catch(() => undefined)]);

@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { closeRedis, connectRedis } from '../../bus/connect.ts';
 import { joinFleet } from '../../bus/fleet.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
-import { createPool } from '../../store/connect.ts';
+import { closePool, createPool } from '../../store/connect.ts';
 import { assertMigrated } from '../../store/migrate.ts';
+import { UnloggedChanges } from './ladder_states.ts';
 import { maintenanceMetrics } from './metrics.ts';
 import { runAtTimes } from './schedule.ts';
 import type { TaskContext } from './task.ts';
@@ -14,14 +15,17 @@ import { TASKS, type TaskEntry } from './tasks.ts';
 export async function start(ctx: ServiceContext): Promise<void> {
   const { config, scope, log, health, clock, random, signal } = ctx;
   for (const part of ['database', 'redis']) health.set(part, false, 'starting');
-  const redis = scope.own(connectRedis(config.redisUrl, { name: 'maintenance', log, random }), closeRedis);
+  const redis = scope.own(connectRedis(config.redisUrl, { name: 'maintenance', log, random, signal }), closeRedis);
   const stream = config.streamRedisUrl === config.redisUrl
-    ? redis : scope.own(connectRedis(config.streamRedisUrl, { name: 'maintenance-stream', log, random }), closeRedis);
-  const pool = scope.own(createPool(config.databaseUrl, { name: 'maintenance', log, max: 4 }), (p) => p.end());
+    ? redis : scope.own(connectRedis(config.streamRedisUrl, { name: 'maintenance-stream', log, random, signal }), closeRedis);
+  const pool = scope.own(createPool(config.databaseUrl, { name: 'maintenance', log, max: 4, signal }), closePool);
   const instance = await joinFleet(ctx, redis);
   health.set('redis', true, '');
   const migrated = assertMigrated(pool, { log, signal, report: (why) => health.set('database', why === null, why ?? '') });
-  const tasks: TaskContext = { redis, stream, pool, clock, log, metrics: maintenanceMetrics(ctx.metrics), settings: config.maintenance, dryRun: false, signal };
+  const tasks: TaskContext = {
+    redis, stream, pool, clock, log, signal, dryRun: false, metrics: maintenanceMetrics(ctx.metrics), settings: config.maintenance,
+    exchanges: [...new Set(config.markets.map((market) => market.exchange))], unlogged: new UnloggedChanges(pool, log),
+  };
   log.info({ instance }, 'maintaining');
   await Promise.all([migrated, ...Object.entries<TaskEntry>(TASKS).map(async ([name, entry]) => {
     // Trimming must not wait for a database that is away: that is when Redis fills up.

@@ -19,6 +19,7 @@ import { until } from '../../testing/receiver.ts';
 import { freshDatabase, freshRedis, type FreshDatabase, type FreshRedis } from '../../testing/servers.ts';
 import { instruments } from './instruments.ts';
 import { keys } from './keys.ts';
+import { UnloggedChanges } from './ladder_states.ts';
 import { start } from './main.ts';
 import { memory } from './memory.ts';
 import { maintenanceMetrics } from './metrics.ts';
@@ -56,7 +57,7 @@ beforeEach(async () => {
 
 const context = (over: Partial<TaskContext> = {}): TaskContext => ({
   redis, stream: redis, pool, clock, log, metrics: maintenanceMetrics(createMetrics('maintenance')), settings: SETTINGS, dryRun: false,
-  signal: new AbortController().signal, ...over,
+  exchanges: ['deribit', 'binance'], unlogged: new UnloggedChanges(pool, log), signal: new AbortController().signal, ...over,
 });
 
 /** An instrument that expired, or changed its status, so many days ago. */
@@ -260,7 +261,7 @@ describe('npm run maintenance', () => {
   });
 
   it.each([
-    [['trin'], 'unknown task "trin", did you mean trim?; known: trim, streams, keys, partitions, instruments, vacuum, memory'],
+    [['trin'], 'unknown task "trin", did you mean trim?; known: trim, streams, keys, partitions, instruments, vacuum, memory, ladder'],
     [[], 'a task is missing; known: trim'],
     [['trim', '--dryrun'], 'unknown option "--dryrun"; tasks: trim, streams'],
     [['trim', '--dry-run=yes'], '--dry-run: "yes" is not expected'],
@@ -295,8 +296,8 @@ describe('npm start -- maintenance', () => {
       await scope.close();
     };
     await live({}, async (health, metric) => {
-      await until(() => Object.keys(health.report()).length === 7 && health.ready);
-      expect(Object.keys(health.report()).sort()).toEqual(['database', 'instruments', 'keys', 'partitions', 'redis', 'streams', 'trim']);
+      await until(() => Object.keys(health.report()).length === 8 && health.ready);
+      expect(Object.keys(health.report()).sort()).toEqual(['database', 'instruments', 'keys', 'ladder', 'partitions', 'redis', 'streams', 'trim']);
       expect(await metric('maintenance_runs_total')).toContain('task="trim",outcome="done"');
     });
     await redis.set(dlqStreamMarketDataKey, 'not a stream');

@@ -5,6 +5,8 @@ export function maintenanceMetrics(metrics: Metrics) {
   return {
     runs: metrics.counter('maintenance_runs_total', 'Runs of tasks, by how they ended (done, failed)', ['task', 'outcome']),
     lastSuccess: metrics.gauge('maintenance_last_success_seconds', 'When each task succeeded last, seconds since the epoch', ['task']),
+    memoryRatio: metrics.gauge('maintenance_memory_ratio', 'Used memory of Redis as a part of maxmemory'),
+    memoryLevel: metrics.gauge('maintenance_memory_level', 'Level of the memory ladder: 0 normal to 5 locked'),
     streamEntries: metrics.gauge('maintenance_stream_entries', 'Entries of each stream after it was trimmed', ['stream']),
     trimmed: metrics.counter('maintenance_trimmed_entries_total', 'Entries removed, by stream', ['stream']),
     removedKeys: metrics.counter('maintenance_removed_keys_total', 'Ticker hashes of instruments that are gone, removed'),

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../runtime/env.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { Pool } from '../../store/connect.ts';
+import type { UnloggedChanges } from './ladder_states.ts';
 import type { MaintenanceMetrics } from './metrics.ts';
 
 export interface TaskContext {
@@ -15,6 +16,10 @@ export interface TaskContext {
   readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly metrics: MaintenanceMetrics;
   readonly settings: Config['maintenance'];
+  /** All that are served: the aggregate state is over them. */
+  readonly exchanges: readonly string[];
+  /** Changes of states on their way into state_log. */
+  readonly unlogged: UnloggedChanges;
   /** Say what would be done, and change nothing. */
   readonly dryRun: boolean;
   readonly signal: AbortSignal;

@@ -3,6 +3,7 @@ import { UsageError } from '../../core/errors.ts';
 import { closestName } from '../../core/spelling.ts';
 import { instruments } from './instruments.ts';
 import { keys } from './keys.ts';
+import { ladder } from './ladder.ts';
 import { memory } from './memory.ts';
 import { partitions } from './partitions.ts';
 import { dailyAt, every, type Timing } from './schedule.ts';
@@ -20,7 +21,8 @@ export interface TaskEntry {
   readonly timing: Timing | null;
 }
 
-const MINUTE_MS = 60_000;
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
 
 export const TASKS = {
   trim: { run: trim, help: 'trim stream:market_data, never past what a consumer group needs', needs: ['redis'], timing: every(MINUTE_MS) },
@@ -30,6 +32,7 @@ export const TASKS = {
   instruments: { run: instruments, help: 'mark expired instruments', needs: ['database'], timing: every(60 * MINUTE_MS) },
   vacuum: { run: vacuum, help: 'VACUUM (ANALYZE) what is rewritten, and yesterday', needs: ['database'], timing: dailyAt(3) },
   memory: { run: memory, help: 'report what fills Redis and PostgreSQL', needs: ['redis', 'database'], timing: null },
+  ladder: { run: ladder, help: 'look how full Redis is, and have the fleet do without what can wait', needs: ['redis'], timing: every(SECOND_MS) },
 } as const satisfies Record<string, TaskEntry>;
 
 export type TaskName = keyof typeof TASKS;

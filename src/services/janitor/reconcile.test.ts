@@ -1,6 +1,7 @@
 // The governor moves states by the data, against servers of its own; and does not wait for long after a failure.
 import pg from 'pg';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { MEMORY_LADDER } from '../../bus/memory.ts';
 import { changeState } from '../../bus/state.ts';
 import { systemStateKey, systemStateMetaKey, subscriptionsKey, tickerKey } from '../../contracts/index.ts';
 import { openStage, runInProcess, until, type RunningReceiver, type Stage } from '../../testing/receiver.ts';
@@ -83,6 +84,13 @@ it('under UNLOCK_POLICY=manual an operator looks after the checks', async () => 
   await governor({}, { UNLOCK_POLICY: 'manual' });
   await becomes('LOCKED');
   expect(await reason()).toBe('data checks passed; UNLOCK_POLICY=manual: waiting for npm run system-unlock');
+});
+
+it('what the memory ladder has locked is as healthy as before once the checks pass, whatever the policy', async () => {
+  await boot();
+  await changeState(redis(), { exchange: 'deribit', expected: '*', to: 'RECONCILING', epoch: 9, atMicros: 1, by: MEMORY_LADDER, reason: 'test' }, ['deribit']);
+  await governor({}, { UNLOCK_POLICY: 'manual' });
+  await becomes('HEALTHY');
 });
 
 it('an audit that nobody does any more, and a lock that a dead bootstrap held, end where they must', async () => {

@@ -1,11 +1,13 @@
 // Moves states by the data checks (checks.ts). What leads where:
 //   RECONCILING  checks pass, UNLOCK_POLICY=auto     HEALTHY
 //   RECONCILING  checks pass, UNLOCK_POLICY=manual   LOCKED: an operator looks first
+//   RECONCILING  checks pass, memory ladder          HEALTHY: it was before Redis filled up, whatever the policy
 //   RECONCILING  of a bootstrap over a lock          LOCKED: that lock is not ours to take off
 //   HEALTHY      checks fail for longer than a grace RECONCILING
 //   AUDITING     nobody audits                       RECONCILING: the audit was interrupted, and its question is lost
 // A LOCKED exchange is an operator's, BOOTSTRAPPING a bootstrap's.
 import type { Redis } from 'ioredis';
+import { MEMORY_LADDER } from '../../bus/memory.ts';
 import { peekState } from '../../bus/state.ts';
 import type { SystemState } from '../../contracts/index.ts';
 import { failures } from '../../core/finding.ts';
@@ -65,7 +67,7 @@ export class Reconciler {
   async #reconciled(exchange: string, seen: Seen): Promise<void> {
     if (seen.meta['by'] === BY_KEEPING_LOCK) return this.#move(exchange, seen, 'RECONCILING', 'LOCKED', `lock kept: ${seen.meta['reason'] ?? ''}`);
     if ((await this.#check(exchange)) !== '') return;
-    if (this.#options.policy === 'auto') await this.#move(exchange, seen, 'RECONCILING', 'HEALTHY', 'data checks passed');
+    if (this.#options.policy === 'auto' || seen.meta['by'] === MEMORY_LADDER) await this.#move(exchange, seen, 'RECONCILING', 'HEALTHY', 'data checks passed');
     else await this.#move(exchange, seen, 'RECONCILING', 'LOCKED', 'data checks passed; UNLOCK_POLICY=manual: waiting for npm run system-unlock');
   }
 

@@ -48,7 +48,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('look' as const), actor, exchange }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('race' as const), exchange, to: state }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('take over' as const), actor, exchange }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('write' as const), exchange, text: fc.oneof(state, fc.constantFrom('healthy', '', 'GREAT'), fc.constant(null)) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('write' as const), exchange, text: fc.oneof(state, fc.constantFrom('healthy', '', 'GREAT'), fc.constant(null)) }),
+  },
   { weight: 1, arbitrary: fc.constant({ do: 'flush' as const }) },
   { weight: 2, arbitrary: fc.constant({ do: 'govern' as const }) },
 );
