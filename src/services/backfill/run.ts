@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { FleetBudgetOptions } from '../../bus/budget.ts';
 import type { EventSink } from '../../bus/events.ts';
+import { MemoryWatch } from '../../bus/memory.ts';
 import { WorkQueue } from '../../bus/queue.ts';
 import { parseOhlcJob, parseTradeJob, queueOhlcWorkKey, queueTradeWorkKey, type TradeJob } from '../../contracts/index.ts';
 import { toError } from '../../core/errors.ts';
+import { memoryAtLeast } from '../../core/memory_ladder.ts';
 import type { MarketRest } from '../../exchanges/exchange.ts';
 import { marketOf } from '../../exchanges/registry.ts';
 import { createHttp } from '../../net/http.ts';
@@ -33,6 +35,7 @@ export interface BackfillParts {
 const HTTP = { timeoutMs: 20_000, maxBytes: 32 * 1024 * 1024 };
 const PARTITIONS_MS = 60_000;
 const MAX_REAP_MS = 5_000;
+const MEMORY_MS = 1_000;
 
 /** Works on both queues until ctx.signal aborts. */
 export async function runBackfill(ctx: ServiceContext, parts: BackfillParts): Promise<void> {
@@ -52,14 +55,32 @@ export async function runBackfill(ctx: ServiceContext, parts: BackfillParts): Pr
     const missing = await missingInGaps(parts.pool, known.instrumentId, from, to);
     await settleGaps(parts.pool, known.instrumentId, [from, to], missing, error);
   };
+  const memory = new MemoryWatch(parts.redis);
+  const paused = (): boolean => memoryAtLeast(memory.level, 'pause_backfill');
+  await memory.look();
   const workers = Array.from({ length: config.backfillWorkers }, (_worker, n) => [
     work({
-      name: queueTradeWorkKey, queue: queueOf(queueTradeWorkKey, String(n)), parse: parseTradeJob, run: runTradeJob, onDead: giveUp, ctx: trades, random,
+      name: queueTradeWorkKey, queue: queueOf(queueTradeWorkKey, String(n)), parse: parseTradeJob, run: runTradeJob, onDead: giveUp, paused,
+      ctx: trades, random,
     }),
-    work({ name: queueOhlcWorkKey, queue: queueOf(queueOhlcWorkKey, String(n)), parse: parseOhlcJob, run: runOhlcJob, ctx: candles, random }),
+    work({ name: queueOhlcWorkKey, queue: queueOf(queueOhlcWorkKey, String(n)), parse: parseOhlcJob, run: runOhlcJob, paused, ctx: candles, random }),
   ]).flat();
   log.info({ instance: parts.instance, workers: config.backfillWorkers }, 'filling gaps and history');
-  await Promise.all([...workers, ...[queueTradeWorkKey, queueOhlcWorkKey].map((key) => look(key, queueOf(key, 'reaper'), metrics, ctx))]);
+  const lookers = [queueTradeWorkKey, queueOhlcWorkKey].map((key) => look(key, queueOf(key, 'reaper'), metrics, ctx));
+  await Promise.all([obey(memory, paused, metrics, ctx), ...lookers, ...workers]);
+}
+
+/** Follows the level of the memory ladder: history and gaps can wait until Redis has room, live data cannot. */
+async function obey(memory: MemoryWatch, paused: () => boolean, metrics: BackfillMetrics, { signal, health, log }: ServiceContext): Promise<void> {
+  let was = false;
+  while (!signal.aborted) {
+    const level = await memory.look();
+    if (paused() !== was) log.info({ level }, was ? 'jobs are taken again' : 'no jobs are taken while redis is nearly full');
+    was = paused();
+    metrics.paused.set(was ? 1 : 0);
+    health.set('memory', true, was ? `paused: redis is at level ${level}` : '');
+    await sleep(MEMORY_MS, undefined, { signal }).catch(() => undefined);
+  }
 }
 
 /** Returns the jobs of dead workers, and counts what waits. */

@@ -24,6 +24,8 @@ export interface WorkerOptions<J extends AnyJob> {
   run: (job: J, ctx: JobContext) => Promise<void>;
   /** A job is given up; before it is filed. */
   onDead?: (job: J, error: string) => Promise<void>;
+  /** Whether no job may be taken now; those in hand go on. */
+  paused: () => boolean;
   ctx: JobContext;
   random: () => number;
 }
@@ -43,7 +45,7 @@ export async function work<J extends AnyJob>(options: WorkerOptions<J>): Promise
   const backoff = new Backoff({ ...RETRY, random });
   while (!signal.aborted) {
     try {
-      const leased = await queue.pop();
+      const leased = options.paused() ? null : await queue.pop();
       backoff.reset();
       if (leased === null) await sleep(IDLE_MS * (0.5 + random()), undefined, { signal });
       else await handle(options, leased);
