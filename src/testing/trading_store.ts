@@ -2,6 +2,8 @@
 import { expect, it } from 'vitest';
 import type { FillRecord, Intent, TradingStore } from '../core/trading/records.ts';
 
+/** Above whatever nextEpoch of a test run gives. */
+export const EPOCH = 1_000;
 const T0 = 1_790_000_000_000_000;
 const LINEAR = (): { reciprocal: boolean; settle: string | null } => ({ reciprocal: false, settle: 'USDC' });
 
@@ -25,7 +27,7 @@ export const fill = (over: Partial<FillRecord> = {}): FillRecord => {
 /** A fresh store; `events` gives `from>to event` of an order in order of version. */
 type Make = () => Promise<{ store: TradingStore; events: (orderId: string) => Promise<string[]> }>;
 
-const sending = (at = T0): { epoch: number; state: 'SENDING'; at: number } => ({ epoch: 1, state: 'SENDING', at });
+const sending = (at = T0): { epoch: number; state: 'SENDING'; at: number } => ({ epoch: EPOCH, state: 'SENDING', at });
 
 export function tradingStoreContract(make: Make): void {
   ordersContract(make);
@@ -45,7 +47,7 @@ function ordersContract(make: Make): void {
     const wanted = intent();
     const { inserted, order } = await store.insertIntent(wanted, sending());
     expect(inserted).toBe(true);
-    expect(order).toMatchObject({ ...wanted, state: 'SENDING', version: 2, origin: 'own', sentTs: T0, exchangeOrderId: null, filledAmount: '0', epoch: 1 });
+    expect(order).toMatchObject({ ...wanted, state: 'SENDING', version: 2, origin: 'own', sentTs: T0, exchangeOrderId: null, filledAmount: '0', epoch: EPOCH });
     expect(await events(order.orderId)).toEqual(['null>PENDING intent', 'PENDING>SENDING sending']);
     const again = await store.insertIntent({ ...wanted, label: `${wanted.label}b`, amount: '7' }, sending(T0 + 5));
     expect(again.inserted).toBe(false);
@@ -54,9 +56,17 @@ function ordersContract(make: Make): void {
     expect(await store.orderBySignal(`${wanted.signalId}b`)).toBeNull();
   });
 
+  it('lets an executor that was overtaken commit no intent', async () => {
+    const { store } = await make();
+    const old = await store.nextEpoch();
+    const later = await store.nextEpoch();
+    await expect(store.insertIntent(intent(), { epoch: old, state: 'SENDING', at: T0 })).rejects.toThrow(/later executor/);
+    expect((await store.insertIntent(intent(), { epoch: later, state: 'SENDING', at: T0 })).inserted).toBe(true);
+  });
+
   it('lets one of two racers change an order', async () => {
     const { store, events } = await make();
-    const { order } = await store.insertIntent(intent(), { epoch: 1, state: 'PENDING', at: T0 });
+    const { order } = await store.insertIntent(intent(), { epoch: EPOCH, state: 'PENDING', at: T0 });
     const change = { event: 'sending', at: T0 + 1, state: 'SENDING' as const, sentTs: T0 + 1 };
     const results = await Promise.all([store.change(order.orderId, 1, change), store.change(order.orderId, 1, change)]);
     expect(results.filter((result) => result !== null)).toHaveLength(1);
@@ -78,9 +88,9 @@ function ordersContract(make: Make): void {
       exchangeOrderId: 'X-5', label: '', symbol: 'BTC-PERPETUAL', side: 'sell' as const, state: 'open' as const, amount: '10', filledAmount: '0', averagePrice: null,
       price: '70000', reduceOnly: false, postOnly: true, reason: null, createdTs: T0, updatedTs: T0,
     };
-    const first = await store.adoptExternal('acc', 'deribit', report, { epoch: 1, at: T0 });
+    const first = await store.adoptExternal('acc', 'deribit', report, { epoch: EPOCH, at: T0 });
     expect(first).toMatchObject({ origin: 'external', state: 'OPEN', label: 'ext:X-5', signalId: null, price: '70000', exchangeOrderId: 'X-5' });
-    expect(await store.adoptExternal('acc', 'deribit', report, { epoch: 1, at: T0 + 9 })).toEqual(first);
+    expect(await store.adoptExternal('acc', 'deribit', report, { epoch: EPOCH, at: T0 + 9 })).toEqual(first);
     expect(await store.liveOrders('acc')).toEqual([first]);
     expect(await store.liveOrders('other')).toEqual([]);
   });
@@ -122,6 +132,13 @@ function fillsContract(make: Make): void {
     const { conflicts, fresh } = await store.applyFills('acc', [{ ...told, price: '99' }], LINEAR);
     expect([fresh.length, conflicts.length, conflicts[0]?.known.price, conflicts[0]?.told.price]).toEqual([0, 1, '10.5', '99']);
     expect((await store.positions('acc'))[0]).toMatchObject({ amount: '10', cost: '105' });
+  });
+
+  it('knows our side by the order, whatever side the venue tells', async () => {
+    const { store } = await make();
+    const { order } = await store.insertIntent(intent({ side: 'sell' }), sending());
+    await store.applyFills('acc', [fill({ exchangeOrderId: 'X-3', label: order.label, side: 'buy' })], LINEAR);
+    expect((await store.positions('acc'))[0]?.amount).toBe('-10');
   });
 
   it('never takes an order with the same label but another id for ours', async () => {

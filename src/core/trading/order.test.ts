@@ -41,6 +41,7 @@ describe('a report', () => {
 
   it('that is older than our fills takes nothing back', () => {
     expect(stateByReport(order('FILLED', '100'), { state: 'open', amount: '100', filledAmount: '0' })).toBe('FILLED');
+    expect(stateByReport(order('CANCELLED', '0'), { state: 'open', amount: '100', filledAmount: '0' })).toBe('CANCELLED');
     expect(stateByReport(order('PARTIALLY_FILLED', '20'), { state: 'open', amount: '100', filledAmount: '0' })).toBe('PARTIALLY_FILLED');
   });
 });

@@ -25,7 +25,8 @@ export const ORDER_EDGES: Readonly<Record<OrderState, readonly OrderState[]>> = 
   OPEN: ['PARTIALLY_FILLED', 'FILLED', 'CANCELLED', 'REJECTED', 'EXPIRED', 'UNKNOWN'],
   PARTIALLY_FILLED: ['FILLED', 'CANCELLED', 'EXPIRED', 'UNKNOWN'],
   FILLED: [],
-  CANCELLED: ['PARTIALLY_FILLED', 'FILLED', 'OPEN'],
+  // Said by the exchange, which reopens nothing; the last fill may still come after it.
+  CANCELLED: ['FILLED'],
   REJECTED: ['OPEN', 'PARTIALLY_FILLED', 'FILLED', 'CANCELLED'],
   EXPIRED: ['OPEN', 'PARTIALLY_FILLED', 'FILLED', 'CANCELLED'],
   ABANDONED: ['OPEN', 'PARTIALLY_FILLED', 'FILLED', 'CANCELLED'],
@@ -97,7 +98,8 @@ export function stateByReport(order: OrderProgress, report: Pick<OrderReport, 's
     case 'filled':
       return order.filled.gte(report.amount) ? 'FILLED' : open(order.filled);
     case 'open':
-      // A report older than our last fill changes nothing that a fill proved.
+      // Lists lag: an open order that we know to be closed, or filled further, is an old report and changes nothing.
+      if (order.state === 'CANCELLED' || order.state === 'FILLED') return order.state;
       return order.filled.gte(order.amount) ? 'FILLED' : open(order.filled);
   }
 }

@@ -131,13 +131,22 @@ export interface FillsApplied {
   positions: PositionRecord[];
 }
 
+/** A later executor has taken over: this one may send nothing any more. */
+export class FencedError extends Error {
+  override name = 'FencedError';
+  constructor(epoch: number) {
+    super(`a later executor has taken over from epoch ${epoch}`);
+  }
+}
+
 /** Everything the executor asks of its store. Each method is one transaction; a rejection means *unknown*, the same call may be repeated. */
 export interface TradingStore {
   /** A fencing token above all earlier ones. */
   nextEpoch(): Promise<number>;
   /**
    * Commits the intent as PENDING, or as SENDING (both events, one commit) when it leaves at once. `inserted` false: the label or
-   * the signal is known already, `order` is what is known: nothing may be sent for it.
+   * the signal is known already, `order` is what is known: nothing may be sent for it. Rejects with FencedError when a later
+   * epoch was handed out.
    */
   insertIntent(intent: Intent, options: { epoch: number; state: 'PENDING' | 'SENDING'; at: number }): Promise<{ inserted: boolean; order: OrderRecord }>;
   /** Compare-and-set on the version. null: it changed meanwhile, read it again. Throws on an edge that ORDER_EDGES forbids. */

@@ -4,8 +4,9 @@ import type { OrderState } from '../../contracts/index.ts';
 import { Exact, ZERO, plain } from '../../core/trading/exact.ts';
 import { LIVE_STATES, mayMove, sameFill, stateByFills, type OrderReport } from '../../core/trading/order.ts';
 import { FLAT, applyFill, averagePrice, type Position } from '../../core/trading/position.ts';
-import type {
-  CaseRecord, FillRecord, FillsApplied, Intent, OrderChange, OrderRecord, PositionRecord, Refusal, TradingStore,
+import {
+  FencedError, type CaseRecord, type FillRecord, type FillsApplied, type Intent, type OrderChange, type OrderRecord, type PositionRecord, type Refusal,
+  type TradingStore,
 } from '../../core/trading/records.ts';
 
 type TermsOf = Parameters<TradingStore['applyFills']>[2];
@@ -38,6 +39,7 @@ export class MemoryTradingStore implements TradingStore {
   insertIntent(intent: Intent, options: { epoch: number; state: 'PENDING' | 'SENDING'; at: number }): Promise<{ inserted: boolean; order: OrderRecord }> {
     const known = this.orders.find((order) => order.signalId === intent.signalId) ?? this.orders.find((order) => order.label === intent.label);
     if (known !== undefined) return Promise.resolve({ inserted: false, order: { ...known } });
+    if (options.epoch < this.#epoch) return Promise.reject(new FencedError(options.epoch));
     const sending = options.state === 'SENDING';
     const order = this.#insert({
       ...intent, origin: 'own', state: options.state, version: sending ? 2 : 1, exchangeOrderId: null, epoch: options.epoch,
@@ -73,13 +75,14 @@ export class MemoryTradingStore implements TradingStore {
     const applied: FillsApplied = { fresh: [], conflicts: [], orders: [], positions: [] };
     const unique = [...new Map(told.map((fill) => [fill.tradeId, fill])).values()].sort((a, b) => a.ts - b.ts || (a.seq ?? 0) - (b.seq ?? 0));
     const touched = new Map<OrderRecord, FillRecord[]>();
-    for (const fill of unique) {
+    for (const told of unique) {
+      const order = this.#orderOf(account, told);
+      const fill = { ...told, side: order?.side ?? told.side };
       const known = this.fills.find((stored) => stored.account === account && stored.tradeId === fill.tradeId);
       if (known !== undefined) {
         if (!sameFill(known, fill)) applied.conflicts.push({ known: { ...known }, told: fill });
         continue;
       }
-      const order = this.#orderOf(account, fill);
       this.fills.push({ ...fill, account, orderId: order?.orderId ?? null });
       applied.fresh.push(fill);
       if (order !== undefined) touched.set(order, [...(touched.get(order) ?? []), fill]);

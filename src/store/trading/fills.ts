@@ -21,8 +21,10 @@ const INSERT = { name: 'insert_fills', text: unnestInsert('fills', TYPES, 'u.tra
 export async function applyFills(client: Client, account: string, told: readonly FillRecord[], terms: TermsOf): Promise<FillsApplied> {
   // Positions are read, computed and written: two appliers of one account must not do so at once.
   await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 7))', [`fills:${account}`]);
-  const fills = [...new Map(told.map((fill) => [fill.tradeId, fill])).values()];
-  const orders = await ordersOf(client, account, fills);
+  const given = [...new Map(told.map((fill) => [fill.tradeId, fill])).values()];
+  const orders = await ordersOf(client, account, given);
+  // Whether a venue tells the taker's side or ours is not certain everywhere; the order knows.
+  const fills = given.map((fill) => ({ ...fill, side: orders.get(fill.exchangeOrderId)?.side ?? fill.side }));
   const values = columnArrays(TYPES, fills, (fill, column) => cell(account, fill, orders, column));
   const { rows } = await client.query<{ trade_id: string }>({ ...INSERT, values });
   const freshIds = new Set(rows.map((row) => row.trade_id));

@@ -19,6 +19,8 @@ const INSERT_INTENT = {
       SELECT $1, $2, $3, $4, 'own', $5, $6, (SELECT instrument_id FROM instruments WHERE market_id = $5 AND symbol = $6), $7, $8::numeric, $9,
         $10::numeric, $11, $12, $13, CASE WHEN $14 THEN 'SENDING' ELSE 'PENDING' END, CASE WHEN $14 THEN 2 ELSE 1 END, $15::int8, ${at(16)},
         CASE WHEN $14 THEN ${at(18)} END, ${at(17)}, ${at(18)}
+      -- The fence: an executor that was overtaken while it slept commits no intent any more, and so sends none.
+      WHERE $15::int8 >= (SELECT last_value FROM executor_epoch)
       ON CONFLICT DO NOTHING RETURNING *
     ), told AS (
       INSERT INTO order_events (order_id, version, at, from_state, to_state, event)

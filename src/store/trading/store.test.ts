@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { intent, fill, tradingStoreContract } from '../../testing/trading_store.ts';
+import { EPOCH, fill, intent, tradingStoreContract } from '../../testing/trading_store.ts';
 import { freshDatabase, type FreshDatabase } from '../../testing/servers.ts';
 import { createPool, type Pool } from '../connect.ts';
 import { PgTradingStore } from './store.ts';
@@ -35,7 +35,7 @@ describe('the trading store in PostgreSQL', () => {
   it('lets nobody rewrite events, fills and refusals', async () => {
     await empty();
     const store = new PgTradingStore(pool);
-    const { order } = await store.insertIntent(intent(), { epoch: 1, state: 'SENDING', at: 1_790_000_000_000_000 });
+    const { order } = await store.insertIntent(intent(), { epoch: EPOCH, state: 'SENDING', at: 1_790_000_000_000_000 });
     await store.applyFills('acc', [fill({ exchangeOrderId: 'X', label: order.label })], () => ({ reciprocal: false, settle: 'USDC' }));
     await store.insertRefusal({
       at: 1_790_000_000_000_000, account: 'acc', signalId: 's', strategy: 'test', marketId: null, symbol: null, code: 'STALE', reason: 'late', signal: {} });
@@ -47,7 +47,7 @@ describe('the trading store in PostgreSQL', () => {
   it('stores an overfill as what it is', async () => {
     await empty();
     const store = new PgTradingStore(pool);
-    const { order } = await store.insertIntent(intent({ amount: '10' }), { epoch: 1, state: 'SENDING', at: 1_790_000_000_000_000 });
+    const { order } = await store.insertIntent(intent({ amount: '10' }), { epoch: EPOCH, state: 'SENDING', at: 1_790_000_000_000_000 });
     // PENDING or FILLED may not go on: a fill beyond a filled order is an overfill, stored all the same, never hidden.
     await store.applyFills('acc', [fill({ exchangeOrderId: 'X', label: order.label, amount: '10' })], () => ({ reciprocal: false, settle: null }));
     const over = await store.applyFills('acc', [fill({ exchangeOrderId: 'X', amount: '5' })], () => ({ reciprocal: false, settle: null }));

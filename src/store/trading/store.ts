@@ -1,7 +1,8 @@
 // TradingStore in PostgreSQL: each method is one transaction that is on disk when it resolves (synchronous_commit is on).
 import type { OrderReport } from '../../core/trading/order.ts';
-import type {
-  CaseRecord, FillRecord, FillsApplied, Intent, OrderChange, OrderRecord, PositionRecord, Refusal, TradingStore,
+import {
+  FencedError, type CaseRecord, type FillRecord, type FillsApplied, type Intent, type OrderChange, type OrderRecord, type PositionRecord, type Refusal,
+  type TradingStore,
 } from '../../core/trading/records.ts';
 import { transaction, type Pool } from '../connect.ts';
 import { equityMark, insertRefusal, openCase, selectFlag, selectOpenCases, settleCase, upsertFlag, type NewCase } from './cases.ts';
@@ -26,7 +27,7 @@ export class PgTradingStore implements TradingStore {
     const fresh = await insertIntent(this.#pool, intent, options);
     if (fresh !== null) return { inserted: true, order: fresh };
     const known = (await this.orderBySignal(intent.signalId)) ?? (await this.orderByLabel(intent.label));
-    if (known === null) throw new Error(`intent ${intent.label} was refused as known, but is not there`);
+    if (known === null) throw new FencedError(options.epoch);
     return { inserted: false, order: known };
   }
 

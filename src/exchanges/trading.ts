@@ -1,0 +1,132 @@
+// The trading side of an exchange: what the executor asks of a venue. Reads throw VenueError when they failed (a failed query is
+// never an empty list); writes never throw for what happened on the way: they return an outcome that says what is proven.
+import type { FillReport, OrderReport } from '../core/trading/order.ts';
+import type { OrderType, Side, TimeInForce } from '../core/trading/records.ts';
+
+export interface OrderRequest {
+  label: string;
+  symbol: string;
+  side: Side;
+  /** Plain decimals, on lot and tick. */
+  amount: string;
+  orderType: OrderType;
+  price: string | null;
+  timeInForce: TimeInForce | null;
+  postOnly: boolean;
+  reduceOnly: boolean;
+  /** µs since the epoch on the exchange's clock: later than this the exchange refuses the request. */
+  validUntil: number;
+}
+
+/**
+ * accepted: the exchange has the order. refused: it said no, explicitly, and has no order. not_sent: proven that no byte left.
+ * unknown: anything else; the order may exist, now or until `validUntil`.
+ */
+export type SubmitOutcome =
+  | { kind: 'accepted'; order: OrderReport; fills: FillReport[] }
+  | { kind: 'refused'; code: string; reason: string }
+  | { kind: 'not_sent'; reason: string }
+  | { kind: 'unknown'; reason: string };
+
+/** done: the order works no more (`order` tells how it ended). gone: the exchange says it is not open; look it up. */
+export type CancelOutcome =
+  | { kind: 'done'; order: OrderReport }
+  | { kind: 'gone'; code: string }
+  | { kind: 'refused'; code: string; reason: string }
+  | { kind: 'not_sent'; reason: string }
+  | { kind: 'unknown'; reason: string };
+
+/** How many orders were cancelled, or that it is not known. */
+export type CancelCount = { kind: 'done'; count: number } | { kind: 'unknown'; reason: string };
+
+/** A position as the exchange tells it. Signed amount in the instrument's amount unit. */
+export interface PositionReport {
+  symbol: string;
+  amount: string;
+  averagePrice: string | null;
+  markPrice: string | null;
+}
+
+export interface AccountReport {
+  currency: string;
+  balance: string;
+  equity: string;
+  availableFunds: string;
+  initialMargin: string;
+  maintenanceMargin: string;
+}
+
+/** One row of the exchange's own books. */
+export interface AccountLogRow {
+  logId: string;
+  ts: number;
+  currency: string;
+  type: string;
+  symbol: string | null;
+  tradeId: string | null;
+  change: string;
+  balance: string | null;
+  commission: string | null;
+  raw: unknown;
+}
+
+export type PrivateEvent =
+  | { kind: 'order'; order: OrderReport }
+  | { kind: 'fill'; fill: FillReport }
+  /** The stream was interrupted: anything may have happened meanwhile; reconcile before trusting it again. */
+  | { kind: 'interrupted'; reason: string }
+  | { kind: 'ready' }
+  | { kind: 'platform'; locked: boolean; detail: string };
+
+export interface Credentials {
+  clientId: string;
+  clientSecret: string;
+}
+
+export interface AccountIdentity {
+  /** The account id that live mode asks to be confirmed. */
+  account: string;
+  /** What the key may do, in the exchange's words. */
+  scopes: string[];
+  /** Anything that can move money out. The executor refuses to start with it. */
+  mayWithdraw: boolean;
+  mayTrade: boolean;
+}
+
+/** A read that did not give a complete, valid answer. `retry`: the same read may succeed later. */
+export class VenueError extends Error {
+  override name = 'VenueError';
+  readonly code: string;
+  readonly retry: boolean;
+  constructor(message: string, code: string, retry: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.retry = retry;
+  }
+}
+
+export interface TradingVenue {
+  identity(): Promise<AccountIdentity>;
+  /** Exchange clock, µs. */
+  time(): Promise<number>;
+  submit(request: OrderRequest): Promise<SubmitOutcome>;
+  cancel(exchangeOrderId: string): Promise<CancelOutcome>;
+  /** Cancels whatever carries the label, requests still queued at the exchange included. */
+  cancelByLabel(label: string, symbol: string): Promise<CancelCount>;
+  /** Cancels every open order of the account. */
+  cancelAll(): Promise<CancelCount>;
+  /** All open orders of the account. */
+  openOrders(): Promise<OrderReport[]>;
+  /** Orders with this label, open and recently closed; may lag behind the matching engine. */
+  ordersByLabel(label: string, symbol: string): Promise<OrderReport[]>;
+  order(exchangeOrderId: string): Promise<OrderReport | null>;
+  /** Orders closed since (µs), newest first. */
+  closedOrders(since: number): Promise<OrderReport[]>;
+  /** Our fills with from ≤ ts ≤ to (µs), ascending, recent and archived merged by trade id. */
+  fills(from: number, to: number): Promise<FillReport[]>;
+  positions(): Promise<PositionReport[]>;
+  accounts(): Promise<AccountReport[]>;
+  accountLog(from: number, to: number): Promise<AccountLogRow[]>;
+  /** The private stream; ends when the signal aborts. Reconnects by itself and says so by `interrupted` and `ready`. */
+  events(signal: AbortSignal): AsyncIterable<PrivateEvent>;
+}

@@ -1,0 +1,115 @@
+// JSON-RPC over HTTP POST to an exchange's private side. It says of each call what is proven: an answer, an explicit error, or
+// that none came, and then whether a byte can have left. Tokens travel in a header; neither header nor body gets into a message.
+import { toError } from '../core/errors.ts';
+import { parseExact } from '../core/json.ts';
+
+/** The exchange answered with an error of its own. */
+export class RpcError extends Error {
+  override name = 'RpcError';
+  readonly code: number;
+  readonly detail: string;
+  constructor(method: string, code: number, message: string, detail: string) {
+    super(`${method}: ${code} ${message}${detail === '' ? '' : ` (${detail})`}`);
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+/** No answer that can be read. `sent` false: proven that no byte of the request left. */
+export class RpcTransportError extends Error {
+  override name = 'RpcTransportError';
+  readonly sent: boolean;
+  /** HTTP status, 0 when there was none. */
+  readonly status: number;
+  constructor(method: string, why: string, facts: { sent: boolean; status: number }, options?: ErrorOptions) {
+    super(`${method}: ${why}`, options);
+    this.sent = facts.sent;
+    this.status = facts.status;
+  }
+}
+
+/** Calls `method`; the result with numbers as the wire's text (JsonNumber). Throws RpcError or RpcTransportError. */
+export interface RpcCall {
+  (method: string, params: Readonly<Record<string, unknown>>, options?: { token?: string }): Promise<unknown>;
+}
+
+export interface RpcOptions {
+  /** `https://…/api/v2` */
+  baseUrl: string;
+  timeoutMs: number;
+  maxBytes: number;
+  signal?: AbortSignal;
+}
+
+/** Refused before anything was written: there was no connection to write to. */
+const NOTHING_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT', 'CERT_HAS_EXPIRED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'ERR_TLS_CERT_ALTNAME_INVALID']);
+const SHOWN = 200;
+
+export function createRpc(options: RpcOptions): RpcCall {
+  let id = 0;
+  return async (method, params, { token } = {}) => {
+    options.signal?.throwIfAborted();
+    const deadline = AbortSignal.timeout(options.timeoutMs);
+    const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
+    let status = 0;
+    let body: string;
+    try {
+      const response = await fetch(`${options.baseUrl}/${method}`, {
+        method: 'POST', redirect: 'manual', signal,
+        headers: { 'content-type': 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+        body: JSON.stringify({ jsonrpc: '2.0', id: ++id, method, params }),
+      });
+      status = response.status;
+      body = await readText(response, options.maxBytes);
+    } catch (error) {
+      const cause = toError(error);
+      const why = deadline.aborted ? `no complete answer within ${options.timeoutMs} ms` : reasonOf(cause);
+      throw new RpcTransportError(method, why, { sent: status !== 0 || !nothingSent(cause), status }, { cause: new Error(why) });
+    }
+    return unwrap(method, status, body);
+  };
+}
+
+/** The envelope of an answer. Exported for transports that are no HTTP. */
+export function unwrap(method: string, status: number, body: string): unknown {
+  let tree: unknown;
+  try {
+    tree = parseExact(body);
+  } catch {
+    throw new RpcTransportError(method, `HTTP ${status}: ${body.trim() === '' ? 'empty body' : 'the body is no JSON'}`, { sent: true, status });
+  }
+  const envelope = typeof tree === 'object' && tree !== null ? (tree as Record<string, unknown>) : {};
+  const error = envelope['error'];
+  if (typeof error === 'object' && error !== null) {
+    const { code, message, data } = error as Record<string, unknown>;
+    throw new RpcError(method, Number(String(code)), String(message).slice(0, SHOWN), data === undefined ? '' : JSON.stringify(data).slice(0, SHOWN));
+  }
+  if (status !== 200 || !Object.hasOwn(envelope, 'result')) {
+    throw new RpcTransportError(method, `HTTP ${status} without a result`, { sent: true, status });
+  }
+  return envelope['result'];
+}
+
+function nothingSent(error: Error): boolean {
+  const codes = [error, error.cause, ...(error.cause instanceof AggregateError ? (error.cause.errors as unknown[]) : [])]
+    .map((candidate) => (candidate as { code?: unknown } | undefined)?.code);
+  return codes.some((code) => typeof code === 'string' && NOTHING_SENT.has(code));
+}
+
+function reasonOf(error: Error): string {
+  const cause = error.cause instanceof Error ? error.cause : error;
+  return cause.message === '' ? cause.name : cause.message;
+}
+
+async function readText(response: Response, maxBytes: number): Promise<string> {
+  if (response.body === null) return '';
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > maxBytes) throw new Error(`the answer is larger than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}

@@ -1,0 +1,242 @@
+// The desk: an intent becomes an order at most once, and whatever the exchange says about orders and fills is booked here. Every
+// change goes through the store's compare-and-set, so that the answer of a request, the private stream, look-ups and
+// reconciliation may all tell the same thing in any order.
+import { classify, toError } from '../../core/errors.ts';
+import { Exact } from '../../core/trading/exact.ts';
+import { mayMove, stateByReport, type FillReport, type OrderReport } from '../../core/trading/order.ts';
+import { FencedError, type FillRecord, type FillSource, type FillsApplied, type Intent, type OrderChange, type OrderRecord } from '../../core/trading/records.ts';
+import type { SubmitOutcome } from '../../exchanges/trading.ts';
+import type { DeskPorts } from './ports.ts';
+import { fillUpdate, orderUpdate, positionUpdate } from './updates.ts';
+
+/** How an intent ended up; the order's later life is told by its updates. */
+export type PlaceResult =
+  | { kind: 'placed'; order: OrderRecord }
+  /** The signal or the label is known: nothing was sent for this one. */
+  | { kind: 'duplicate'; order: OrderRecord }
+  | { kind: 'not_committed'; reason: string };
+
+const RETRY_MS = 200;
+
+export class OrderDesk {
+  readonly #ports: DeskPorts;
+  /** Labels that this process has handed to the venue: never twice, whatever the store says. */
+  readonly #handed = new Set<string>();
+  readonly #inFlight = new Set<string>();
+  readonly #activity = new Map<string, number>();
+
+  constructor(ports: DeskPorts) {
+    this.#ports = ports;
+  }
+
+  /** Labels whose request is on the wire now: their outcome is on its way, nobody else may judge it. */
+  inFlight(label: string): boolean {
+    return this.#inFlight.has(label);
+  }
+
+  /** ms since something last happened to this symbol's orders or fills; Infinity: never in this process. */
+  quietMs(symbol: string): number {
+    const at = this.#activity.get(symbol);
+    return at === undefined ? Infinity : this.#ports.clock.monotonicMs() - at;
+  }
+
+  /** Commits the intent as SENDING, sends it once, and books the outcome. */
+  async place(intent: Intent): Promise<PlaceResult> {
+    const committed = await this.#commit(intent);
+    if (committed.kind !== 'placed') return committed;
+    this.#told(committed.order);
+    return { kind: 'placed', order: await this.#send(committed.order) };
+  }
+
+  async #commit(intent: Intent): Promise<PlaceResult> {
+    const { store, clock, epoch } = this.#ports;
+    for (;;) {
+      try {
+        const { inserted, order } = await store.insertIntent(intent, { epoch, state: 'SENDING', at: clock.nowMicros() });
+        // A commit whose reply was lost comes back as known: the label is this process's own, and not handed out, so it was never sent.
+        const ours = order.label === intent.label && order.state === 'SENDING' && order.epoch === epoch && !this.#handed.has(order.label);
+        return inserted || ours ? { kind: 'placed', order } : { kind: 'duplicate', order };
+      } catch (error) {
+        if (error instanceof FencedError || classify(error) !== 'infrastructure') throw error;
+        if (clock.nowMicros() >= intent.validUntil) return { kind: 'not_committed', reason: toError(error).message };
+        await this.#ports.pause(RETRY_MS);
+      }
+    }
+  }
+
+  async #send(order: OrderRecord): Promise<OrderRecord> {
+    if (this.#handed.has(order.label)) throw new Error(`order ${order.label} was handed out already`);
+    this.#handed.add(order.label);
+    // Nothing is awaited between the fence and the venue: what forbids sending is seen until the last moment.
+    const forbidden = this.#ports.fence(order);
+    if (forbidden !== null) return this.#settle(order, { kind: 'not_sent', reason: forbidden });
+    this.#inFlight.add(order.label);
+    this.#moved(order.symbol);
+    try {
+      const outcome = await this.#ports.venue.submit({
+        label: order.label, symbol: order.symbol, side: order.side, amount: order.amount, orderType: order.orderType, price: order.price,
+        timeInForce: order.timeInForce, postOnly: order.postOnly, reduceOnly: order.reduceOnly, validUntil: order.validUntil,
+      });
+      return await this.#settle(order, outcome);
+    } finally {
+      this.#inFlight.delete(order.label);
+      this.#moved(order.symbol);
+    }
+  }
+
+  async #settle(order: OrderRecord, outcome: SubmitOutcome): Promise<OrderRecord> {
+    const at = this.#ports.clock.nowMicros();
+    switch (outcome.kind) {
+      case 'accepted': {
+        const booked = await this.absorbOrder(outcome.order, 'acknowledged');
+        await this.absorbFills(outcome.fills, 'response');
+        return (await this.#ports.store.orderByLabel(order.label)) ?? booked ?? order;
+      }
+      case 'refused':
+        return this.#decide(order, (now) => unproven(now) ? { event: 'refused', at, state: 'REJECTED', code: outcome.code, reason: outcome.reason } : null);
+      case 'not_sent':
+        return this.#decide(order, (now) => unproven(now) ? { event: 'not_sent', at, state: 'REJECTED', code: 'NOT_SENT', reason: outcome.reason } : null);
+      case 'unknown':
+        return this.#decide(order, (now) => now.state === 'SENDING' ? { event: 'unanswered', at, state: 'UNKNOWN', reason: outcome.reason } : null);
+    }
+  }
+
+  /** Changes an order by what it is now; `decide` null: nothing to change. Repeats while the store is away or somebody else was faster. */
+  async #decide(order: OrderRecord, decide: (now: OrderRecord) => OrderChange | null): Promise<OrderRecord> {
+    for (;;) {
+      const now = await this.#patiently(() => this.#ports.store.orderByLabel(order.label));
+      if (now === null) throw new Error(`order ${order.label} is not in the store any more`);
+      const change = decide(now);
+      if (change === null) return now;
+      const after = await this.#patiently(() => this.#ports.store.change(now.orderId, now.version, change));
+      if (after === null) continue;
+      this.#told(after);
+      return after;
+    }
+  }
+
+  /** The same for others (resolver, reconciliation). */
+  decide(order: OrderRecord, decide: (now: OrderRecord) => OrderChange | null): Promise<OrderRecord> {
+    return this.#decide(order, decide);
+  }
+
+  /** Books what the exchange says of an order of ours; null when the order is not ours (nothing is booked then). */
+  async absorbOrder(report: OrderReport, event: string): Promise<OrderRecord | null> {
+    const order = await this.#patiently(() => this.#find(report));
+    if (order === null) return null;
+    return this.#decide(order, (now) => {
+      const state = stateByReport({ state: now.state, amount: now.amount, filled: new Exact(now.filledAmount) }, report);
+      const known = now.exchangeOrderId === report.exchangeOrderId;
+      const settled = now.cancelState !== null && (state === 'CANCELLED' || state === 'FILLED');
+      if (known && state === now.state && !settled) return null;
+      if (state !== now.state && !mayMove(now.state, state)) return null;
+      return {
+        event, at: this.#ports.clock.nowMicros(), state, exchangeOrderId: report.exchangeOrderId,
+        ...(report.reason === null ? {} : { reason: report.reason }), ...(settled ? { cancelState: null } : {}),
+        detail: { state: report.state, filled_amount: report.filledAmount, updated_ts: report.updatedTs },
+      };
+    });
+  }
+
+  /** Our order that a report is about. A label alone is no proof: another order may carry it, and ours has its own id by then. */
+  async #find(report: OrderReport): Promise<OrderRecord | null> {
+    const { store, account } = this.#ports;
+    const byId = await store.orderByExchangeId(account, report.exchangeOrderId);
+    if (byId !== null || report.label === '') return byId;
+    const byLabel = await store.orderByLabel(report.label);
+    return byLabel !== null && byLabel.account === account && byLabel.exchangeOrderId === null && byLabel.symbol === report.symbol ? byLabel : null;
+  }
+
+  /** Books fills, each once, whoever tells them. Conflicts and overfills open a case and lock. */
+  async absorbFills(fills: readonly FillReport[], source: FillSource): Promise<FillsApplied> {
+    const { store, account, marketId, clock, terms } = this.#ports;
+    const recordedTs = clock.nowMicros();
+    const records = fills.map((fill): FillRecord => ({ ...fill, account, marketId, source, recordedTs }));
+    const applied = await this.#patiently(() => store.applyFills(account, records, (symbol) => {
+      const known = terms.of(symbol);
+      return { reciprocal: known?.reciprocal ?? false, settle: known?.settle ?? null };
+    }));
+    for (const fill of applied.fresh) {
+      this.#moved(fill.symbol);
+      this.#ports.tell(fillUpdate(fill));
+    }
+    for (const order of applied.orders) this.#told(order);
+    for (const position of applied.positions) this.#ports.tell(positionUpdate(position));
+    await this.#judge(applied);
+    return applied;
+  }
+
+  async #judge(applied: FillsApplied): Promise<void> {
+    const { store, account, marketId, clock, lock } = this.#ports;
+    for (const { known, told } of applied.conflicts) {
+      await this.#patiently(() => store.openCase({ account, kind: 'fill_conflict', marketId, symbol: told.symbol, ours: known, theirs: told, evidence: [] }, clock.nowMicros()));
+      lock(`fill ${told.tradeId} was told with other values`);
+    }
+    for (const order of applied.orders) {
+      if (new Exact(order.filledAmount).lte(order.amount)) continue;
+      await this.#patiently(() => store.openCase({
+        account, kind: 'overfill', marketId, symbol: order.symbol, ours: { label: order.label, amount: order.amount }, theirs: { filled: order.filledAmount }, evidence: [],
+      }, clock.nowMicros()));
+      lock(`order ${order.label} was filled beyond its amount: ${order.filledAmount} of ${order.amount}`);
+    }
+  }
+
+  /** Asks for the cancellation of a live order; repeats of it do no harm. Resolves when it was sent, or noted to be sent once the order is known. */
+  async cancel(order: OrderRecord, event = 'cancel_requested'): Promise<OrderRecord> {
+    const wanted = await this.#decide(order, (now) => cancellable(now) && now.cancelState === null ? { event, at: this.#ports.clock.nowMicros(), cancelState: 'REQUESTED' } : null);
+    return wanted.cancelState === 'REQUESTED' ? this.pushCancel(wanted) : wanted;
+  }
+
+  /** Sends a wanted cancellation when the exchange's id is known; safe to repeat. */
+  async pushCancel(order: OrderRecord): Promise<OrderRecord> {
+    const { venue, clock } = this.#ports;
+    const id = order.exchangeOrderId;
+    if (id === null || this.#inFlight.has(`cancel ${order.label}`)) return order;
+    this.#inFlight.add(`cancel ${order.label}`);
+    this.#moved(order.symbol);
+    try {
+      await this.#decide(order, (now) => cancellable(now) && now.cancelState !== 'SENDING' ? { event: 'cancelling', at: clock.nowMicros(), cancelState: 'SENDING' } : null);
+      const outcome = await venue.cancel(id);
+      if (outcome.kind === 'done') await this.absorbOrder(outcome.order, 'cancel_acknowledged');
+      const reason = outcome.kind === 'done' ? 'acknowledged' : outcome.kind === 'gone' ? `gone: ${outcome.code}` : outcome.reason;
+      // Refused: the order goes on working, the wish stays noted and is tried again. Only proof ends the wish.
+      return await this.#decide(order, (now) => now.cancelState === 'SENDING'
+        ? { event: `cancel_${outcome.kind}`, at: clock.nowMicros(), cancelState: outcome.kind === 'refused' || outcome.kind === 'not_sent' ? 'REQUESTED' : 'UNKNOWN', reason }
+        : null);
+    } finally {
+      this.#inFlight.delete(`cancel ${order.label}`);
+      this.#moved(order.symbol);
+    }
+  }
+
+  #told(order: OrderRecord): void {
+    this.#moved(order.symbol);
+    this.#ports.tell(orderUpdate(order));
+  }
+
+  #moved(symbol: string): void {
+    this.#activity.set(symbol, this.#ports.clock.monotonicMs());
+  }
+
+  /** What is known must reach the store: it is tried until the store is back or the process ends (and then it is looked up again). */
+  async #patiently<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (classify(error) !== 'infrastructure') throw error;
+        this.#ports.log.warn({ err: toError(error) }, 'the store did not answer, trying again');
+        await this.#ports.pause(RETRY_MS);
+      }
+    }
+  }
+}
+
+/** Nothing has proven yet that the exchange has the order. */
+function unproven(order: OrderRecord): boolean {
+  return order.exchangeOrderId === null && (order.state === 'SENDING' || order.state === 'UNKNOWN');
+}
+
+function cancellable(order: OrderRecord): boolean {
+  return ['SENDING', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED'].includes(order.state);
+}

@@ -1,0 +1,51 @@
+// What the executor's parts are given: nothing in this folder opens a connection, reads a clock or draws a number by itself, so
+// that the safety checker can run all of it in virtual time against the simulator.
+import type { OrderUpdate } from '../../contracts/index.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { OrderRecord, TradingStore } from '../../core/trading/records.ts';
+import type { TradingVenue } from '../../exchanges/trading.ts';
+import type { Logger } from '../../runtime/log.ts';
+
+/** What the books and the checks must know of an instrument; decimals are text. */
+export interface InstrumentTerms {
+  marketId: string;
+  symbol: string;
+  kind: 'spot' | 'perpetual' | 'future' | 'option' | 'combo';
+  /** P&L by reciprocal prices (core/trading/position.ts). */
+  reciprocal: boolean;
+  settle: string | null;
+  quote: string;
+  tickSize: string;
+  /** Above these prices another tick holds (options); ascending. */
+  tickSteps: readonly { above: string; tick: string }[];
+  minAmount: string;
+  amountStep: string;
+  /** µs; null: never. */
+  expiryTs: number | null;
+  /** `open` is tradable. */
+  status: string;
+}
+
+/** The same for orders that we cannot look up in our instruments: books are kept all the same. */
+export interface Terms {
+  of(symbol: string): InstrumentTerms | null;
+}
+
+export interface DeskPorts {
+  store: TradingStore;
+  venue: TradingVenue;
+  clock: Clock;
+  log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Resolves after `ms`; rejects when the process shall end. */
+  pause: (ms: number) => Promise<void>;
+  account: string;
+  marketId: string;
+  epoch: number;
+  terms: Terms;
+  /** Asked right before a request leaves; why it must not, or null. Kill switch, leadership, state, deadline. */
+  fence: (order: OrderRecord) => string | null;
+  /** Publishes to stream:order_updates. A hint: the tables are the truth. */
+  tell: (update: Omit<OrderUpdate, 'v' | 'account' | 'ts'>) => void;
+  /** A persistent disagreement or a state that must not be: stop trading and say why. */
+  lock: (reason: string) => void;
+}

@@ -1,0 +1,159 @@
+// The ReconciliationAgent: compares orders, fills and positions with the exchange, heals what can be healed, and opens a case for
+// what cannot. A query that failed is not a flat position: it throws, and nothing is concluded. What is in motion is left alone.
+import { Exact, ZERO, plain } from '../../core/trading/exact.ts';
+import type { OrderReport } from '../../core/trading/order.ts';
+import type { CaseRecord, OrderRecord } from '../../core/trading/records.ts';
+import type { PositionReport } from '../../exchanges/trading.ts';
+import type { OrderDesk } from './desk.ts';
+import type { DeskPorts } from './ports.ts';
+import { caseUpdate } from './updates.ts';
+
+/** Symbols with activity within this time are skipped: both views move (nautilus#3493). */
+const QUIET_MS = 5_000;
+/** A disagreement that outlives so many rounds is persistent. */
+const ATTEMPTS = 4;
+/** Fills are asked for again from so long before the newest one, µs: late fills carry old times. */
+const OVERLAP = 10 * 60_000_000;
+const AHEAD = 5_000_000;
+
+export interface Disagreement {
+  symbol: string;
+  ours: string;
+  theirs: string;
+}
+
+export interface ReconcilePorts extends DeskPorts {
+  /** Asks the janitor for an audit of our own trades; durable. */
+  askAudit: (reason: string) => Promise<void>;
+}
+
+export class ReconciliationAgent {
+  readonly #ports: ReconcilePorts;
+  readonly #desk: OrderDesk;
+
+  constructor(ports: ReconcilePorts, desk: OrderDesk) {
+    this.#ports = ports;
+    this.#desk = desk;
+  }
+
+  /** Everything, from the first fill on record: before any trade. Throws when the exchange could not be asked. */
+  async full(): Promise<Disagreement[]> {
+    await this.fills();
+    await this.orders();
+    return this.positions({ settled: true });
+  }
+
+  /** Fills since the newest recorded one; all there are when none is recorded. `from` (µs) goes further back. Returns how many were missing. */
+  async fills(from?: number): Promise<number> {
+    const { store, venue, account, clock } = this.#ports;
+    const last = await store.lastFillTs(account);
+    const start = from ?? (last === null ? 0 : Math.max(0, last - OVERLAP));
+    const found = await venue.fills(start, clock.nowMicros() + AHEAD);
+    return found.length === 0 ? 0 : (await this.#desk.absorbFills(found, 'rest')).fresh.length;
+  }
+
+  /** Open orders of the exchange against ours: theirs are adopted, ours that are missing there are looked up. */
+  async orders(): Promise<void> {
+    const { store, venue, account } = this.#ports;
+    const ours = await store.liveOrders(account);
+    const open = await venue.openOrders();
+    for (const report of open) await this.#absorb(report);
+    const listed = new Set(open.map((report) => report.exchangeOrderId));
+    for (const order of ours) {
+      if (order.exchangeOrderId === null || listed.has(order.exchangeOrderId) || (order.state !== 'OPEN' && order.state !== 'PARTIALLY_FILLED')) continue;
+      if (this.#desk.quietMs(order.symbol) < QUIET_MS) continue;
+      await this.#missing(order);
+    }
+  }
+
+  async #absorb(report: OrderReport): Promise<void> {
+    const { store, account, marketId, epoch, clock } = this.#ports;
+    const known = await this.#desk.absorbOrder(report, 'reconciled');
+    if (known !== null) return;
+    await store.adoptExternal(account, marketId, report, { epoch, at: clock.nowMicros() });
+    await this.#desk.absorbOrder(report, 'reconciled');
+  }
+
+  /** Not in the list of open orders: it ended, or the list lags. The order itself is asked, and its fills. */
+  async #missing(order: OrderRecord): Promise<void> {
+    const { venue, clock } = this.#ports;
+    const report = await venue.order(order.exchangeOrderId!);
+    if (report === null) {
+      await this.#case({ kind: 'missing_order', symbol: order.symbol, ours: { label: order.label, state: order.state, exchange_order_id: order.exchangeOrderId }, theirs: null },
+        `order ${order.label} is not known to the exchange any more`);
+      return;
+    }
+    if (new Exact(report.filledAmount).gt(order.filledAmount)) {
+      await this.#desk.absorbFills(await venue.fills((order.sentTs ?? order.createdTs) - AHEAD, clock.nowMicros() + AHEAD), 'rest');
+    }
+    await this.#desk.absorbOrder(report, 'reconciled');
+  }
+
+  /** Positions of both sides; `settled`: nothing is in motion (at the start). Returns what disagrees. */
+  async positions({ settled = false } = {}): Promise<Disagreement[]> {
+    const theirs = await this.#ports.venue.positions();
+    const ours = await this.#ours();
+    const symbols = [...new Set([...theirs.map((position) => position.symbol), ...ours.keys()])].sort();
+    const found: Disagreement[] = [];
+    for (const symbol of symbols) {
+      if (!settled && this.#desk.quietMs(symbol) < QUIET_MS) continue;
+      const disagreement = compare(symbol, ours.get(symbol) ?? ZERO, theirs.find((position) => position.symbol === symbol));
+      if (disagreement === null) await this.#healed(symbol);
+      else if (await this.#mismatch(disagreement)) found.push(disagreement);
+    }
+    return found;
+  }
+
+  /** Our derivative positions: spot holdings are balances, not positions. */
+  async #ours(): Promise<Map<string, Exact>> {
+    const records = await this.#ports.store.positions(this.#ports.account);
+    const derivative = records.filter((record) => this.#ports.terms.of(record.symbol)?.kind !== 'spot');
+    return new Map(derivative.map((record) => [record.symbol, new Exact(record.amount)]));
+  }
+
+  /** true when it is still there after looking for missing fills. */
+  async #mismatch(disagreement: Disagreement): Promise<boolean> {
+    const { clock } = this.#ports;
+    const { symbol } = disagreement;
+    // A fill that we missed is the usual reason; the whole of the last day is asked for, then everything.
+    const recovered = (await this.fills(clock.nowMicros() - 86_400_000_000)) || (await this.fills(0));
+    const theirs = (await this.#ports.venue.positions()).find((position) => position.symbol === symbol);
+    const again = compare(symbol, (await this.#ours()).get(symbol) ?? ZERO, theirs);
+    if (again === null) {
+      await this.#healed(symbol);
+      return false;
+    }
+    if (this.#desk.quietMs(symbol) < QUIET_MS && recovered > 0) return true;
+    await this.#ports.askAudit(`position of ${symbol}: ours ${again.ours}, the exchange's ${again.theirs}`);
+    await this.#case({ kind: 'position_mismatch', symbol, ours: { amount: again.ours }, theirs: { amount: again.theirs } },
+      `Persistent Position Mismatch: ${symbol} ours ${again.ours}, the exchange's ${again.theirs}`);
+    return true;
+  }
+
+  async #healed(symbol: string): Promise<void> {
+    const { store, account, clock, tell } = this.#ports;
+    for (const open of await store.openCases(account)) {
+      if (open.kind !== 'position_mismatch' || open.symbol !== symbol || open.status !== 'open') continue;
+      await store.settleCase(open.caseId, 'healed', 'both sides agree again', clock.nowMicros());
+      tell(caseUpdate({ ...open, status: 'healed', decision: 'both sides agree again' }));
+    }
+  }
+
+  async #case(entry: Pick<CaseRecord, 'kind' | 'symbol' | 'ours' | 'theirs'>, decision: string): Promise<void> {
+    const { store, account, marketId, clock, tell, lock, log } = this.#ports;
+    const evidence = (await store.liveOrders(account)).filter((order) => order.symbol === entry.symbol)
+      .map(({ label, state, filledAmount, cancelState }) => ({ label, state, filled_amount: filledAmount, cancel_state: cancelState }));
+    const opened = await store.openCase({ ...entry, account, marketId, evidence }, clock.nowMicros());
+    tell(caseUpdate(opened));
+    if (opened.attempts < ATTEMPTS || opened.status === 'locked') return;
+    await store.settleCase(opened.caseId, 'locked', decision, clock.nowMicros());
+    tell(caseUpdate({ ...opened, status: 'locked', decision }));
+    log.error({ case: opened.caseId, symbol: entry.symbol, ours: entry.ours, theirs: entry.theirs }, decision);
+    lock(decision);
+  }
+}
+
+function compare(symbol: string, ours: Exact, theirs: PositionReport | undefined): Disagreement | null {
+  const amount = new Exact(theirs?.amount ?? '0');
+  return amount.eq(ours) ? null : { symbol, ours: plain(ours), theirs: plain(amount) };
+}
