@@ -60,7 +60,7 @@ describe('completeness', () => {
   it('prints a table and a total, and exits 0 when nothing is missing', async () => {
     await cover(1, '2026-11-11', '{[1,1200]}');
     await cover(1, '2026-11-12', '{[1201,1300]}');
-    await gap(1, 5, 9, 'closed', 'restart');
+    await pool.query(`UPDATE trade_coverage SET healed = '{[5,9]}' WHERE day = '2026-11-11'`);
     const { code, out } = await run([...RANGE, '--market', 'deribit', '--symbol', 'BTC-PERPETUAL']);
     expect(out).toBe([
       'market   symbol                day  first seq  last seq  expected  stored  healed  missing',

@@ -145,7 +145,10 @@ function route(server: Server, parts: Parts): Set<Socket> {
         const [name, exchange] = exchangeOf(request, { response, body });
         const venue = parts.venues.get(name);
         if (name === 'control') handleControl(parts.actions, parts.world.ledger, exchange);
-        else if (venue !== undefined) venue.http(exchange);
+        else if (venue !== undefined) {
+          parts.world.ledger.note({ k: 'rest', market_id: name, path: exchange.path, query: exchange.query.toString() });
+          venue.http(exchange);
+        }
         else answer(response, 404, '{"error":"no such base"}');
       },
       () => answer(response, 413, '{"error":"request entity too large"}'),

@@ -4,6 +4,7 @@ import { freshDatabase, type FreshDatabase } from '../testing/servers.ts';
 import { checkCandles, type CandleCheck } from './candle_check.ts';
 import { gapsOfMissing, instrumentsOf, readCompleteness, strayGaps, type DayCompleteness, type Scope } from './completeness.ts';
 import { createPool, type Pool } from './connect.ts';
+import { markHealed, settleGaps } from './gaps.ts';
 
 const MONTH: Scope = { marketId: null, symbol: null, from: '2026-11-01', to: '2026-11-30' };
 let database: FreshDatabase;
@@ -66,12 +67,21 @@ describe('v_completeness', () => {
     expect(await figures()).toEqual([['11', 11, 11, 0, 0, null], ['12', 9, 9, 0, 0, null]]);
   });
 
-  it('counts what a closed gap brought as healed, and of an unfillable one what it brought', async () => {
+  it('counts as healed what was fetched into gaps, each number once, and nothing that came by the stream after all', async () => {
     await cover(11, '{[1,20],[24,40]}');
     await gap(5, 9, 'closed', 'restart', 5);
+    await gap(7, 12, 'closed', 'told by another receiver, overlapping', 6);
     await gap(18, 26, 'unfillable', 'cut; the exchange does not have the rest', 6);
-    await gap(30, 39, 'healing', 'under way');
+    await gap(30, 39, 'closed', 'they were only late', 10);
+    const day = Date.UTC(2026, 10, 11) / 86_400_000;
+    await markHealed(pool, 1, day, [[5, 12]], [[5, 9]]);
+    await markHealed(pool, 1, day, [[8, 12]], [[7, 12]]);
+    await markHealed(pool, 1, day, [[24, 26]], [[18, 26]]);
+    await markHealed(pool, 1, day, [[35, 39]], [[1, 2]]);
     expect(await figures()).toEqual([['11', 40, 37, 11, 3, 'cut; the exchange does not have the rest']]);
+    // Taken back from what is stored: not healed either.
+    await pool.query(`UPDATE trade_coverage SET seqs = seqs - '{[24,24]}'`);
+    expect(await figures()).toEqual([['11', 40, 36, 10, 4, 'cut; the exchange does not have the rest']]);
   });
 
   it('names each reason once, those of gaps that touch nothing missing never', async () => {
@@ -79,8 +89,8 @@ describe('v_completeness', () => {
     await gap(11, 11, 'open', 'reconnect');
     await gap(12, 13, 'healing', 'buffer full');
     await gap(21, 23, 'open', 'reconnect');
-    await gap(2, 3, 'closed', 'long ago');
-    expect(await figures()).toEqual([['11', 30, 24, 2, 6, 'buffer full; reconnect']]);
+    await gap(2, 12, 'closed', 'long ago');
+    expect(await figures()).toEqual([['11', 30, 24, 0, 6, 'buffer full; reconnect']]);
   });
 
   it('counts numbers, not rows: an aggregate covers a run of them', async () => {
@@ -95,12 +105,27 @@ describe('v_completeness', () => {
     const named = async (marketId: string | null, symbol: string | null): Promise<string[]> =>
       (await readCompleteness(pool, { ...MONTH, marketId, symbol })).map((row) => `${row.marketId} ${row.symbol}`);
     expect([await named(null, null), await named('m', null), await named(null, 'A')]).toEqual([['m A', 'm B', 'n A'], ['m A', 'm B'], ['m A', 'n A']]);
-    await gap(100, 109, 'closed', 'x', 10, 2);
-    expect((await readCompleteness(pool, MONTH)).map(({ healed }) => healed)).toEqual([0, 0, 0]);
+    await markHealed(pool, 2, Date.UTC(2026, 10, 11) / 86_400_000, [[200, 204]], [[200, 209]]);
+    expect((await readCompleteness(pool, MONTH)).map(({ healed }) => healed)).toEqual([0, 5, 0]);
   });
 });
 
 describe('gaps', () => {
+  it('are settled by one of two who try at once', async () => {
+    await gap(5, 9, 'open', 'restart');
+    const first = await pool.connect();
+    await first.query('BEGIN');
+    expect(await settleGaps(first, 1, [1, 20], [], null)).toHaveLength(1);
+    const second = settleGaps(pool, 1, [1, 20], [], null);
+    // It waits for the row, and finds it settled.
+    for (let waits = 0; waits === 0;) {
+      waits = (await first.query<{ n: number }>(`SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)).rows[0]!.n;
+    }
+    await first.query('COMMIT');
+    first.release();
+    expect(await second).toEqual([]);
+  });
+
   it('that touch what is missing come with those that still wait first', async () => {
     await cover(11, '{[1,10],[21,30]}');
     await gap(11, 12, 'unfillable', 'u', 0);

@@ -1,5 +1,6 @@
 // data_gaps: what is known to be missing.
 import type { FeedStatus } from '../contracts/index.ts';
+import { dayText } from '../core/days.ts';
 import type { Client } from './connect.ts';
 import { multirange, parseMultirange } from './coverage.ts';
 import type { SeqRange } from './trade_plan.ts';
@@ -100,6 +101,19 @@ export async function missingInGaps(client: Pick<Client, 'query'>, instrumentId:
   return parseMultirange(rows[0]?.seqs ?? '{}');
 }
 
+/**
+ * Notes, in the transaction that stores them, what of the numbers `stored` under a day was `missing` in gaps: it is healed. A
+ * number is healed once, however many gaps hold it.
+ */
+export async function markHealed(
+  client: Pick<Client, 'query'>, instrumentId: number, day: number, stored: readonly SeqRange[], missing: readonly SeqRange[],
+): Promise<void> {
+  await client.query(
+    `UPDATE trade_coverage SET healed = coalesce(healed, '{}') + $3::int8multirange * $4::int8multirange
+     WHERE instrument_id = $1 AND day = $2 AND $3::int8multirange && $4::int8multirange`,
+    [instrumentId, dayText(day), multirange(stored), multirange(missing)]);
+}
+
 export interface SettledGap {
   readonly gapId: string;
   readonly fromSeq: number;
@@ -124,6 +138,8 @@ export async function settleGaps(
      UPDATE data_gaps g SET status = CASE WHEN lost = 0 THEN 'closed' ELSE 'unfillable' END, closed_at = now(), recovered = expected - lost,
        reason = CASE WHEN lost = 0 THEN reason ELSE left(reason || '; ' || $5, 1000) END
      FROM judged j WHERE j.gap_id = g.gap_id AND (lost = 0 OR $5::text IS NOT NULL)
+       -- Somebody else may have settled it since: then it is his.
+       AND g.status IN ('open', 'healing')
      RETURNING g.gap_id, g.from_seq, g.to_seq, g.status, g.recovered`, [instrumentId, from, to, multirange(missing), why]);
   return rows.map((row) => ({
     gapId: row.gap_id, fromSeq: Number(row.from_seq), toSeq: Number(row.to_seq), status: row.status, recovered: Number(row.recovered),

@@ -43,6 +43,8 @@ export interface TradeOptions {
   readonly opened?: readonly unknown[];
   /** These trades are the last work of the transaction: let the COPY carry COMMIT along where nothing comes after it. */
   readonly commit?: boolean;
+  /** Told each run of sequence numbers that was not stored before, under the day it is stored. */
+  readonly onNew?: (day: number, range: SeqRange) => void;
 }
 
 /** The first statement of storeTrades(), without parameters; '' when there is none. */
@@ -93,14 +95,21 @@ async function storeSequenced(client: Client, plan: TradePlan, options: RoundOpt
     const refused = await insertOneByOne(client, rowsOf(table, fresh));
     outcome.stored += fresh.length - refused.length;
     for (const n of refused) suspects.push({ row: fresh[n] ?? 0, against: null });
+    tellNew(table, fresh.filter((_row, n) => !refused.includes(n)), options);
   } else {
     const copies = met.size === 0 ? plan.copies : encodeCopies(table, candidates, met);
     const last = options.commit === true && copies.length === 1 && suspects.length + plan.suspects.length + plan.unsequenced.length === 0;
     outcome.stored += await copyTrades(client, copies, options, last);
     outcome.committed = last;
+    tellNew(table, candidates, options, met);
   }
   suspects.push(...plan.suspects);
   return suspects.length === 0 ? null : settle(client, table, suspects, overlaps, outcome);
+}
+
+function tellNew(table: TradeTable, rows: readonly number[], { onNew }: RoundOptions, except: ReadonlySet<number> = new Set()): void {
+  if (onNew === undefined) return;
+  for (const row of rows) if (!except.has(row)) onNew(dayOf(table, row), rangeOf(table, row));
 }
 
 async function copyTrades(client: Client, copies: readonly TradeCopy[], { partitionDays }: RoundOptions, commit: boolean): Promise<number> {

@@ -88,6 +88,7 @@ export interface TradeCoverageRow {
   instrument_id: number;
   day: string;
   seqs: string;
+  healed: string | null;
 }
 
 export interface TradeExtentRow {
@@ -318,7 +319,7 @@ export const TABLES = {
   public_trades: {"instrument_id":"int4","seq":"int8?","ts":"timestamptz","received_at":"timestamptz","seq_last":"int8?","side":"text","trade_id":"text","price":"numeric","amount":"numeric","mark_price":"numeric?","index_price":"numeric?","iv":"numeric?","liquidation":"text?","block_trade_id":"text?","combo_id":"text?"},
   ohlc: {"instrument_id":"int4","resolution":"text","open_ts":"timestamptz","open":"numeric","high":"numeric","low":"numeric","close":"numeric","volume":"numeric","quote_volume":"numeric?","trade_count":"int8?","is_final":"bool","source":"text","updated_at":"timestamptz"},
   tickers: {"instrument_id":"int4","ts":"timestamptz","received_at":"timestamptz","best_bid_price":"numeric?","best_bid_amount":"numeric?","best_ask_price":"numeric?","best_ask_amount":"numeric?","last_price":"numeric?","mark_price":"numeric?","index_price":"numeric?","open_interest":"numeric?","funding_rate":"numeric?","volume_24h":"numeric?","underlying_price":"numeric?","bid_iv":"numeric?","ask_iv":"numeric?","mark_iv":"numeric?","delta":"numeric?","gamma":"numeric?","vega":"numeric?","theta":"numeric?","rho":"numeric?"},
-  trade_coverage: {"instrument_id":"int4","day":"date","seqs":"int8multirange"},
+  trade_coverage: {"instrument_id":"int4","day":"date","seqs":"int8multirange","healed":"int8multirange?"},
   trade_extent: {"instrument_id":"int4","seqs":"int8multirange"},
   data_gaps: {"gap_id":"int8","instrument_id":"int4","from_seq":"int8?","to_seq":"int8?","from_ts":"timestamptz?","to_ts":"timestamptz?","status":"text","reason":"text","detected_at":"timestamptz","closed_at":"timestamptz?","expected":"int8?","recovered":"int8?"},
   backfill_jobs: {"job_id":"text","next_ts":"timestamptz","rows":"int8","pages":"int8","done_at":"timestamptz?","updated_at":"timestamptz"},

@@ -115,6 +115,8 @@ describe('trades', () => {
     await until(async () => (await gapRow(id))['status'] !== 'open');
     const count = String(to - from + 1);
     expect(await gapRow(id)).toEqual({ status: 'closed', expected: count, recovered: count, reason: 'test' });
+    const { rows: [healed] } = await client.query<{ healed: string }>('SELECT sum(healed)::text AS healed FROM v_completeness');
+    expect(healed).toEqual({ healed: count });
     const expected = trades.map(({ seq, price, amount, id: tradeId }) => ({ seq, price: trimmed(price), amount: trimmed(amount), id: tradeId }));
     expect(await storedTrades(marketId, symbol)).toEqual(expected);
     expect((await stage.published.events('gap.closed')).map((event) => event.data['gap_id'])).toEqual([id]);
@@ -152,6 +154,51 @@ describe('trades', () => {
     expect(await gapRow(id)).toMatchObject({ expected: '60', recovered: '10', reason: expect.stringContaining('does not have') as string });
     expect((await stage.published.events('gap.unfillable'))[0]?.data).toMatchObject({ gap_id: id, recovered: 10 });
     expect(await idle()).toBe(true);
+  });
+});
+
+describe('days', () => {
+  const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+  const defaults = async (): Promise<number> => (await client.query<{ n: number }>('SELECT count(*)::int AS n FROM public_trades_default')).rows[0]!.n;
+  /** Trades of yesterday, as the exchange's clock tells it. */
+  const openYesterday = async (): Promise<{ symbol: string; from: number; to: number }> => {
+    const clock = systemClock();
+    const late = { nowMicros: () => clock.nowMicros() - 86_400_000_000, monotonicMs: () => clock.monotonicMs() };
+    await open({ clock: late });
+    const [symbol, trades] = [...(await truth('binance_spot'))].sort((a, b) => b[1].length - a[1].length)[0]!;
+    return { symbol, from: trades[0]!.seq, to: trades[0]!.seq + 99 };
+  };
+
+  it('that have no partition get one before their trades come', async () => {
+    const { symbol, from, to } = await openYesterday();
+    await push(TRADES, tradeJob('binance_spot', symbol, from, to));
+    await backfill();
+    await until(async () => (await storedTrades('binance_spot', symbol)).length === 100);
+    expect(await defaults()).toBe(0);
+    const { rows } = await client.query<{ day: string }>('SELECT DISTINCT tableoid::regclass::text AS day FROM public_trades');
+    expect(rows.every(({ day }) => /^public_trades_p\d{8}$/.test(day))).toBe(true);
+    // Dropped behind its back: known to be there, and made again.
+    for (const { day } of rows) await client.query(`DROP TABLE ${day}`);
+    await push(TRADES, tradeJob('binance_spot', symbol, from + 100, to + 100));
+    await until(async () => (await storedTrades('binance_spot', symbol)).length === 100);
+    expect(await defaults()).toBe(0);
+  });
+
+  it('older than what is kept are not fetched back: the job is refused, the gap says why', async () => {
+    const { symbol, from, to } = await openYesterday();
+    const id = await gap('binance_spot', symbol, from, to);
+    await client.query(`UPDATE data_gaps SET detected_at = $1::date`, [yesterday]);
+    await push(TRADES, tradeJob('binance_spot', symbol, from, to, { gaps: true }));
+    await push(TRADES, tradeJob('binance_spot', symbol, from, to, { job_id: 'by_hand' }));
+    // Today and one day before it are kept; the clock of this process is two days ahead.
+    const clock = systemClock();
+    running.push(await runInProcess('backfill', start, { ...stage.env, INSTANCE_ID: 'old', TRADES_RETENTION_DAYS: '1' }, {
+      nowMicros: () => clock.nowMicros() + 2 * 86_400_000_000, monotonicMs: () => clock.monotonicMs(),
+    }));
+    await until(async () => (await gapRow(id))['status'] === 'unfillable' && (await dead(TRADES)).length === 1);
+    expect(await gapRow(id)).toMatchObject({ recovered: '0', reason: 'test; of a day older than TRADES_RETENTION_DAYS keeps' });
+    expect((await dead(TRADES))[0]).toMatchObject({ error_class: 'range', error: `from_seq: ${from} is of a day older than TRADES_RETENTION_DAYS keeps` });
+    expect(await storedTrades('binance_spot', symbol)).toEqual([]);
   });
 });
 

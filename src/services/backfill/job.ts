@@ -4,6 +4,7 @@ import type { EventSink } from '../../bus/events.ts';
 import type { JobErrorClass } from '../../bus/queue.ts';
 import type { MarketRest } from '../../exchanges/exchange.ts';
 import type { Pool } from '../../store/connect.ts';
+import type { TradeDays } from './days.ts';
 import type { BackfillMetrics } from './metrics.ts';
 
 /** What a job works with. */
@@ -12,8 +13,7 @@ export interface JobContext {
   /** REST of a configured market, inside its rate budget; undefined for any other. */
   rest(marketId: string): MarketRest | undefined;
   nowMicros: () => number;
-  /** Days that have a partition of their own. */
-  partitionDays: () => Promise<ReadonlySet<number>>;
+  days: Pick<TradeDays, 'keptFrom' | 'withPartitions' | 'forget'>;
   events: Pick<EventSink, 'emit'>;
   metrics: BackfillMetrics;
   log: Pick<Logger, 'info' | 'warn'>;

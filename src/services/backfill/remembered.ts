@@ -27,4 +27,9 @@ export class Remembered<T> {
     }
     return this.#value;
   }
+
+  /** The next call reads again. */
+  forget(): void {
+    this.#value = null;
+  }
 }

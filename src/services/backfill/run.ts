@@ -16,8 +16,7 @@ import type { ServiceContext } from '../../runtime/service.ts';
 import type { Pool } from '../../store/connect.ts';
 import { missingInGaps, settleGaps } from '../../store/gaps.ts';
 import { findInstrumentIds } from '../../store/instruments.ts';
-import { loadPartitionDays } from '../../store/partitions.ts';
-import { Remembered } from './remembered.ts';
+import { TradeDays } from './days.ts';
 import type { JobContext } from './job.ts';
 import { backfillMetrics, type BackfillMetrics } from './metrics.ts';
 import { runOhlcJob } from './ohlc_job.ts';
@@ -33,7 +32,6 @@ export interface BackfillParts {
 }
 
 const HTTP = { timeoutMs: 20_000, maxBytes: 32 * 1024 * 1024 };
-const PARTITIONS_MS = 60_000;
 const MAX_REAP_MS = 5_000;
 const MEMORY_MS = 1_000;
 
@@ -42,9 +40,9 @@ export async function runBackfill(ctx: ServiceContext, parts: BackfillParts): Pr
   const { config, clock, signal, random, log } = ctx;
   const metrics = backfillMetrics(ctx.metrics);
   const nowMicros = (): number => clock.nowMicros();
-  const days = new Remembered(() => loadPartitionDays(parts.pool, 'public_trades'), PARTITIONS_MS, clock);
+  const days = new TradeDays({ pool: parts.pool, clock, retentionDays: config.maintenance.tradesRetentionDays });
   const contextOf = (lane: Lane): JobContext => ({
-    pool: parts.pool, nowMicros, metrics, log, signal, events: parts.events, rest: restOf(ctx, parts, lane), partitionDays: () => days.get(),
+    pool: parts.pool, nowMicros, metrics, log, signal, events: parts.events, rest: restOf(ctx, parts, lane), days,
   });
   const queueOf = (queue: string, worker: string): WorkQueue =>
     new WorkQueue({ redis: parts.redis, queue, worker: `backfill-${parts.instance}-${worker}`, leaseMs: config.jobLeaseMs, nowMicros });

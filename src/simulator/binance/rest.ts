@@ -11,9 +11,17 @@ import { BinanceError, faultBody, illegal, limitBody } from './errors.ts';
 import { Weights } from './weights.ts';
 
 interface Route {
-  weight: number;
+  weight: number | ((query: URLSearchParams) => number);
   /** Returns the JSON text of the answer. */
   run(query: URLSearchParams, us: boolean): string;
+}
+
+/** USD-M klines cost by their limit, 500 when it is absent. */
+function klinesWeight(query: URLSearchParams): number {
+  const limit = Number(query.get('limit') ?? 500);
+  if (limit < 100) return 1;
+  if (limit < 500) return 2;
+  return limit <= 1000 ? 5 : 10;
 }
 
 const SYMBOL = /^[A-Z0-9-_.]{1,20}$/;
@@ -36,7 +44,8 @@ export class BinanceRest {
   handle(exchange: HttpExchange): void {
     const { world, marketId } = this.#venue;
     const route = this.#routes.get(exchange.path);
-    const verdict = this.#weights.charge(exchange.ip, route?.weight ?? 1);
+    const weight = route?.weight ?? 1;
+    const verdict = this.#weights.charge(exchange.ip, typeof weight === 'number' ? weight : weight(exchange.query));
     const headers = { 'x-mbx-used-weight': verdict.used, 'x-mbx-used-weight-1m': verdict.used };
     if (restFault(world, marketId, exchange, (status) => faultBody(status, this.#venue.flavour.weightLimit, world.nowMs()))) return;
     if (verdict.status !== 200) {
@@ -63,8 +72,8 @@ export class BinanceRest {
     const venue = this.#venue;
     const { futures } = venue.flavour;
     const prefix = futures ? '/fapi/v1' : '/api/v3';
-    const on = (path: string, weight: number, run: Route['run']): void => void this.#routes.set(path, { weight, run });
-    const at = (path: string, weight: number, run: Route['run']): void => {
+    const on = (path: string, weight: Route['weight'], run: Route['run']): void => void this.#routes.set(path, { weight, run });
+    const at = (path: string, weight: Route['weight'], run: Route['run']): void => {
       on(prefix + path, weight, run);
       // tardis-dev still asks the retired v1 of spot.
       if (!futures) on(`/api/v1${path}`, weight, run);
@@ -73,7 +82,7 @@ export class BinanceRest {
     at('/ping', 1, () => '{}');
     at('/time', 1, (_query, us) => `{"serverTime":${now(us)}}`);
     at('/exchangeInfo', futures ? 1 : 20, (query) => JSON.stringify(this.#exchangeInfo(query)));
-    at('/klines', 2, (query, us) => this.#klines(query, us));
+    at('/klines', futures ? klinesWeight : 2, (query, us) => this.#klines(query, us));
     if (!futures) at('/uiKlines', 2, (query, us) => this.#klines(query, us));
     at('/trades', futures ? 5 : 25, (query, us) => {
       const { history } = this.#market(query);

@@ -11,6 +11,9 @@ interface Use {
   weight: number;
   refused: number;
   bannedUntil: number;
+  /** Over all minutes: weight that was answered, and requests that were refused. */
+  served: number;
+  turnedAway: number;
 }
 
 export interface Verdict {
@@ -34,13 +37,15 @@ export class Weights {
   charge(ip: string, weight: number): Verdict {
     const now = this.#world.nowMs();
     const minute = Math.floor(now / MINUTE);
-    const use = this.#uses.get(ip) ?? { minute, weight: 0, refused: 0, bannedUntil: 0 };
+    const use = this.#uses.get(ip) ?? { minute, weight: 0, refused: 0, bannedUntil: 0, served: 0, turnedAway: 0 };
     this.#uses.set(ip, use);
     if (use.minute !== minute) Object.assign(use, { minute, weight: 0, refused: 0 });
     use.weight += weight;
-    const verdict = (status: Verdict['status'], until: number): Verdict => ({
-      status, used: use.weight, until, retryAfterS: Math.max(1, Math.ceil((until - now) / 1000)),
-    });
+    const verdict = (status: Verdict['status'], until: number): Verdict => {
+      if (status === 200) use.served += weight;
+      else use.turnedAway++;
+      return { status, used: use.weight, until, retryAfterS: Math.max(1, Math.ceil((until - now) / 1000)) };
+    };
     if (!this.#world.limits) return verdict(200, now);
     if (now < use.bannedUntil) return verdict(418, use.bannedUntil);
     if (use.weight <= this.#limit) return verdict(200, now);
