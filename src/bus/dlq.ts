@@ -67,8 +67,16 @@ export async function findLetter(redis: Redis, stream: string, id: string): Prom
   return entry === undefined ? null : letterOf(entry[0], entry[1]);
 }
 
+/** A letter's payload as received; null when the letter, or its payload, is gone. */
+export async function readPayload(redis: Redis, stream: string, id: string): Promise<Buffer | null> {
+  const [entry] = await redis.xrangeBuffer(dlqKeyOf(stream), id, id);
+  const fields = entry?.[1] ?? [];
+  const at = fields.findIndex((name, n) => n % 2 === 0 && name.toString('latin1') === 'payload');
+  return at < 0 ? null : fields[at + 1] ?? null;
+}
+
 /** Puts a payload into the stream and removes the letter, in one step. Returns the new entry's id; null when the letter is gone. */
-export async function replayLetter(redis: Redis, stream: string, id: string, payload: string): Promise<string | null> {
+export async function replayLetter(redis: Redis, stream: string, id: string, payload: Buffer): Promise<string | null> {
   const entry = (await runScript(redis, replayScript, [dlqKeyOf(stream), stream], [id, payload])) as string;
   return entry === '' ? null : entry;
 }

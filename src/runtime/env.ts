@@ -101,7 +101,7 @@ export function loadConfig(known: Known, environment: Env = process.env, options
     streamRedisUrl,
     exchangeMode: mode,
     markets: marketIds.map((id) => marketConfig(id, known, given, mode === 'sim' ? simUrl : null)),
-    channels: list(read('CHANNELS')).map((name) => oneOf('CHANNELS', name, channelValues)),
+    channels: list(read('CHANNELS'), [read('CHANNELS')]).map((name) => oneOf('CHANNELS', name, channelValues)),
     resolutions: resolutions(read('OHLC_RESOLUTIONS'), marketIds, known),
     tickerIntervalMs: whole('TICKER_INTERVAL_MS', read('TICKER_INTERVAL_MS'), 0, 60_000),
     tickerSampleMs: whole('TICKER_SAMPLE_MS', read('TICKER_SAMPLE_MS'), 0, 3_600_000),
@@ -170,7 +170,7 @@ function markets(text: string, known: Known): string[] {
 
 /** Candles that a market does not serve would be missing without a word. */
 function resolutions(text: string, marketIds: readonly string[], known: Known): Resolution[] {
-  const wanted = list(text).map((name) => oneOf('OHLC_RESOLUTIONS', name, resolutionValues));
+  const wanted = list(text, [text]).map((name) => oneOf('OHLC_RESOLUTIONS', name, resolutionValues));
   for (const id of marketIds) {
     const served = known[id]?.candleResolutions ?? [];
     const other = wanted.find((resolution) => !served.includes(resolution));
@@ -237,8 +237,9 @@ function begunName(name: string, known: readonly string[]): string | null {
   return name.includes('_') ? known.find((candidate) => candidate.startsWith(`${name}_`)) ?? null : null;
 }
 
-function list(text: string): string[] {
-  return [...new Set(text.split(',').map((item) => item.trim()).filter((item) => item !== ''))];
+function list(text: string, none: string[] = []): string[] {
+  const items = [...new Set(text.split(',').map((item) => item.trim()).filter((item) => item !== ''))];
+  return items.length === 0 ? none : items;
 }
 
 function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
@@ -249,9 +250,8 @@ function oneOf<T extends string>(name: string, value: string, allowed: readonly 
 
 function whole(name: string, value: string, min: number, max: number): number {
   const number = Number(value);
-  if (!/^\d+$/.test(value) || number < min || number > max) {
+  if (!/^\d+$/.test(value) || number < min || number > max)
     throw new UsageError(`${name}: ${JSON.stringify(value)} is not a whole number from ${min} to ${max}`);
-  }
   return number;
 }
 

@@ -46,6 +46,23 @@ describe('dlq', () => {
     expect([await redis.xlen(dlqStreamMarketDataKey), await redis.xlen(streamMarketDataKey)]).toEqual([1, 0]);
   });
 
+  it('does not put back bytes that are no text as something else, from the letter or from a file', async () => {
+    const bytes = Buffer.from(JSON.stringify({ ...trade, symbol: 'A\xff' }), 'latin1');
+    const id = (await redis.xadd(dlqStreamMarketDataKey, '*', 'error', 'e', 'payload', bytes)) ?? '';
+    expect(dlq(['replay', id])).toMatchObject({ code: 1, out: expect.stringContaining('refused: not JSON: not UTF-8') as string });
+    writeFileSync(join(folder, 'bytes.json'), bytes);
+    expect(dlq(['replay', id, '--payload', join(folder, 'bytes.json')])).toMatchObject({ code: 1, out: expect.stringContaining('not UTF-8') as string });
+    expect([await redis.xlen(dlqStreamMarketDataKey), await redis.xlen(streamMarketDataKey)]).toEqual([1, 0]);
+  });
+
+  it('puts back what was received to the byte', async () => {
+    // U+FFFD itself is text, as is any script.
+    const payload = JSON.stringify({ ...trade, symbol: '币安\ufffd' });
+    const id = (await redis.xadd(dlqStreamMarketDataKey, '*', 'payload', payload)) ?? '';
+    expect(dlq(['replay', id])).toMatchObject({ code: 0 });
+    expect((await redis.xrange(streamMarketDataKey, '-', '+')).map(([, fields]) => fields)).toEqual([['payload', payload]]);
+  });
+
   it('finds the payload where npm was called from', async () => {
     const id = await bury({ ...trade, seq_last: 10 });
     writeFileSync(join(folder, 'repaired.json'), JSON.stringify(trade));

@@ -1,15 +1,17 @@
 // `npm run dlq -- list|show|replay|discard`: dead letters by hand (docs/runbooks/poison-pill.md).
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { closeRedis, connectRedis } from '../bus/connect.ts';
-import { countLetters, discardLetters, findLetter, listLetters, replayLetter, type StoredLetter } from '../bus/dlq.ts';
+import { countLetters, discardLetters, findLetter, listLetters, readPayload, replayLetter, type StoredLetter } from '../bus/dlq.ts';
+import { StreamEntry } from '../bus/entry_parser.ts';
 import { streamMarketDataKey } from '../contracts/index.ts';
 import { UsageError, toError } from '../core/errors.ts';
 import { MARKETS } from '../exchanges/registry.ts';
 import { loadConfig } from '../runtime/env.ts';
-import { decode } from '../services/distributor/decode.ts';
+import { decodeEntry } from '../services/distributor/decode.ts';
 import { userPath } from './local/user_path.ts';
 
 const USAGE = `usage: npm run dlq -- list [--limit N] | show <id> | replay <id>|--all [--payload FILE] | discard <id>|--all   [--json]`;
@@ -65,9 +67,10 @@ async function replay(redis: Redis, options: Options): Promise<number> {
   let refused = 0;
   let done = 0;
   for await (const letter of chosen(redis, options)) {
-    const payload = repaired ?? letter.payload ?? '';
-    const decoded = decode(payload);
-    const entry = decoded.ok ? await replayLetter(redis, streamMarketDataKey, letter.id, payload) : null;
+    // The bytes as received: read as text, those that are no UTF-8 would go back as something else.
+    const payload = repaired ?? (await readPayload(redis, streamMarketDataKey, letter.id));
+    const decoded = decodeEntry(StreamEntry.of(letter.id, payload));
+    const entry = decoded.ok && payload !== null ? await replayLetter(redis, streamMarketDataKey, letter.id, payload) : null;
     if (!decoded.ok) {
       refused++;
       out(`${letter.id}  refused: ${oneLine(decoded.error, 300)}`);
@@ -117,9 +120,10 @@ function oneId({ ids }: Options): string {
   return id;
 }
 
-function payloadFrom(file: string): string {
+function payloadFrom(file: string): Buffer {
   try {
-    return readFileSync(file, 'utf8').trim();
+    const bytes = readFileSync(file);
+    return isUtf8(bytes) ? Buffer.from(bytes.toString().trim()) : bytes;
   } catch (error) {
     throw new UsageError(`--payload: cannot read ${file}`, { cause: error });
   }

@@ -5,6 +5,7 @@ import { UsageError, toError } from '../core/errors.ts';
 import { MARKETS } from '../exchanges/registry.ts';
 import { loadConfig } from '../runtime/env.ts';
 import { runService, type Start } from '../runtime/service.ts';
+import { userPath } from './local/user_path.ts';
 
 const SERVICES: Record<string, () => Promise<{ start: Start }>> = {
   receiver: () => import('../services/receiver/main.ts'),
@@ -15,6 +16,9 @@ const SERVICES: Record<string, () => Promise<{ start: Start }>> = {
   maintenance: () => import('./maintenance/main.ts'),
   simulator: () => import('../simulator/main.ts'),
 };
+
+/** Options that name a file or folder. */
+const PATHS: readonly string[] = ['ledger', 'replay'];
 
 /** Options of `npm start -- simulator`, and the variables they stand for. */
 const SIMULATOR_OPTIONS = {
@@ -28,7 +32,8 @@ function simulatorSettings(args: string[]): Record<string, string> {
     const { values } = parseArgs({ args, options: Object.fromEntries(names.map((option) => [option, { type: 'string' as const }])) });
     return Object.fromEntries(names.flatMap((option) => {
       const value = values[option];
-      return value === undefined ? [] : [[SIMULATOR_OPTIONS[option], value]];
+      if (value === undefined) return [];
+      return [[SIMULATOR_OPTIONS[option], PATHS.includes(option) && value !== '' ? userPath(value, process.env) : value]];
     }));
   } catch (error) {
     throw new UsageError(`${toError(error).message}; options: ${names.map((option) => `--${option}`).join(' ')}`);

@@ -2,6 +2,7 @@
 // its effect. Lines of a tick are written and fdatasync'ed together (group commit); the frames go out after that.
 import { close, fdatasync, openSync, readFileSync, write } from 'node:fs';
 import { promisify } from 'node:util';
+import { UsageError, toError } from '../core/errors.ts';
 import { Bytes } from './bytes.ts';
 
 const writeAt = promisify(write);
@@ -29,9 +30,13 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-/** A ledger in `path` (appended to), or in memory when `path` is null. Throws when the file cannot be opened. */
+/** A ledger in `path` (appended to), or in memory when `path` is null. Throws UsageError when the file cannot be opened. */
 export function openLedger(path: string | null): Ledger {
-  return path === null ? new MemoryLedger() : new FileLedger(path);
+  try {
+    return path === null ? new MemoryLedger() : new FileLedger(path);
+  } catch (error) {
+    throw new UsageError(`SIM_LEDGER: cannot write ${path}: ${toError(error).message}`, { cause: error });
+  }
 }
 
 class FileLedger implements Ledger {

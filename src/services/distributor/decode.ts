@@ -23,7 +23,7 @@ export function decodeEntry(entry: Pick<StreamEntry, 'payload' | 'isText'>): Dec
 }
 
 /** Checks an entry's payload against the contract and against what a schema cannot say. */
-export function decode(payload: string | null): Decoded {
+function decode(payload: string | null): Decoded {
   if (payload === null) return refused('schema', 'payload: the entry has no such field');
   const ticker = canonicalTicker(payload);
   return ticker === null ? decodeByReference(payload) : inRange(ticker);
