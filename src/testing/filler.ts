@@ -1,8 +1,10 @@
 // Fills a Redis that has little memory up to where the test wants it, and makes room again.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { fullness } from '../bus/memory.ts';
 
 const BYTES = 100_000;
+const HOLD_MS = 5;
 
 export class Filler {
   readonly #redis: Redis;
@@ -26,6 +28,23 @@ export class Filler {
         if (!refused) this.#count++;
       }
     }
+  }
+
+  /** As `full`, and keeps it so, whatever others give back, until what it returns is called. */
+  async hold(): Promise<() => Promise<void>> {
+    const stop = new AbortController();
+    const ended = (): boolean => stop.signal.aborted;
+    await this.full();
+    const holding = (async (): Promise<void> => {
+      while (!ended()) {
+        await this.full();
+        await sleep(HOLD_MS, undefined, { signal: stop.signal }).catch(() => undefined);
+      }
+    })();
+    return async () => {
+      stop.abort();
+      await holding;
+    };
   }
 
   /** Everything that it filled in. */
