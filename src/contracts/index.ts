@@ -2,7 +2,7 @@
 // plus compiled validators (z.compile: 6-10x plain zod, as fast as hand-written checks).
 import { z } from 'zod';
 import {
-  feedStatusSchema, ohlcJobSchema, ohlcSchema, subscriptionCommandSchema, systemEventSchema, tickerSchema, tradeJobSchema, tradeSchema,
+  auditJobSchema, feedStatusSchema, ohlcJobSchema, ohlcSchema, subscriptionCommandSchema, systemEventSchema, tickerSchema, tradeJobSchema, tradeSchema,
   type FeedStatus, type Ohlc, type Ticker, type Trade,
 } from './generated/messages.gen.ts';
 
@@ -45,6 +45,9 @@ export const parseTradeJob = (value: unknown): Parsed<z.infer<typeof tradeJobSch
 
 /** Checks a decoded job of `queue:ohlc_work`. Never throws. */
 export const parseOhlcJob = (value: unknown): Parsed<z.infer<typeof ohlcJobSchema>> => parseWith(ohlcJobSchema, value);
+
+/** Checks a decoded job of `queue:audit`. Never throws. */
+export const parseAuditJob = (value: unknown): Parsed<z.infer<typeof auditJobSchema>> => parseWith(auditJobSchema, value);
 
 /** Checks a decoded system event. Never throws. */
 export const parseSystemEvent = (value: unknown): Parsed<z.infer<typeof systemEventSchema>> => parseWith(eventSchema, value);

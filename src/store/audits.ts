@@ -129,12 +129,15 @@ export interface EndedAudit {
   readonly until: string;
 }
 
-/** The first run of an exchange that was asked for at `askedAt` (µs) or later and has ended; null while there is none. */
-export async function findEndedAudit(db: Db, exchange: string, askedAt: number): Promise<EndedAudit | null> {
+/**
+ * The first run of an exchange that has ended and was asked for at `askedAt` (µs) or later; with null, that ended after `since`.
+ * null while there is none.
+ */
+export async function findEndedAudit(db: Db, exchange: string, askedAt: number | null, since: number): Promise<EndedAudit | null> {
   const { rows } = await db.query<{ run_id: string; verdict: AuditVerdict; detail: string | null; compared: string; since: Date; until: Date }>(
     `SELECT run_id, verdict, detail, compared, since, until FROM audit_runs
-     WHERE exchange = $1 AND asked_at >= ${timestampOf('$2::int8')} AND ended_at IS NOT NULL
-       AND detail IS DISTINCT FROM '${INTERRUPTED}' ORDER BY run_id LIMIT 1`, [exchange, askedAt]);
+     WHERE exchange = $1 AND CASE WHEN $2::int8 IS NULL THEN ended_at >= ${timestampOf('$3::int8')} ELSE asked_at >= ${timestampOf('$2::int8')} END
+       AND ended_at IS NOT NULL AND detail IS DISTINCT FROM '${INTERRUPTED}' ORDER BY run_id LIMIT 1`, [exchange, askedAt, since]);
   const [row] = rows;
   return row === undefined ? null : {
     runId: row.run_id, verdict: row.verdict, detail: row.detail ?? '', compared: Number(row.compared),

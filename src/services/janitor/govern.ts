@@ -1,6 +1,7 @@
 // The governor, the janitor's long-running half: gaps become jobs, holes become gaps, states that were written by hand or lost
 // are put right, instruments follow the exchanges' lists. Any number of governors do no harm.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isAuditAsked } from '../../bus/audits.ts';
 import { closeRedis, connectRedis } from '../../bus/connect.ts';
 import { joinFleet } from '../../bus/fleet.ts';
 import { WorkQueue } from '../../bus/queue.ts';
@@ -11,6 +12,7 @@ import { marketOf } from '../../exchanges/registry.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import { createPool } from '../../store/connect.ts';
 import { assertMigrated } from '../../store/migrate.ts';
+import { AuditKeeper } from './audit_queue.ts';
 import { bootstrap } from './bootstrap.ts';
 import { GapKeeper } from './gaps.ts';
 import { syncMarkets } from './instruments.ts';
@@ -22,8 +24,8 @@ import { StateWatch } from './watch.ts';
 const STATES_MS = 500;
 const GAPS_MS = 1_000;
 const HOLES_MS = 5_000;
-/** The distributor commits within moments; a REST page may come minutes later, and then closes the hole. */
-const SETTLE_MS = 10_000;
+const AUDITS_MS = 500;
+const DUE_MS = 60_000;
 /** How often it looks; tests are in a hurry. */
 export const TIMES = {
   /** Options are listed and expire all day long. */
@@ -31,6 +33,8 @@ export const TIMES = {
   checksMs: 5_000,
   /** A reconnect or a restart is no loss. */
   graceMs: 30_000,
+  /** The distributor commits within moments; a REST page may come minutes later, and then closes the hole. */
+  settleMs: 10_000,
 };
 /** A task that failed does not wait for its next time, and does not hammer what has just failed. */
 const RETRY = { baseMs: 2_000, maxMs: 120_000 };
@@ -50,13 +54,15 @@ export async function start(ctx: ServiceContext, some: Partial<typeof TIMES> = {
     new WorkQueue({ redis, queue, worker: `governor-${instance}`, leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros() });
   const resolutions = (marketId: string): Resolution[] =>
     config.resolutions.filter((resolution) => marketOf(marketId)?.candleResolutions.includes(resolution) === true);
-  const gaps = new GapKeeper({ pool, queue: queueOf(queueTradeWorkKey), candles: queueOf(queueOhlcWorkKey), resolutions, clock, log, settleMs: SETTLE_MS });
+  const [queue, candles] = [queueOf(queueTradeWorkKey), queueOf(queueOhlcWorkKey)];
+  const gaps = new GapKeeper({ pool, queue, candles, resolutions, clock, log, settleMs: times.settleMs });
   const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
   const states = new StateWatch({ redis, pool, exchanges, clock, log });
   const reconciler = new Reconciler({
     redis, stream, pool, markets: config.markets, exchanges, policy: config.unlockPolicy, graceMs: times.graceMs,
-    auditing: () => Promise.resolve(false), clock, log,
+    auditing: (exchange) => isAuditAsked(redis, exchange), clock, log,
   });
+  const audits = new AuditKeeper(ctx, { redis, pool, exchanges, settleMs: times.settleMs }, `governor-${instance}`);
   const told = new Set<string>();
   log.info({ instance }, 'governing');
   await Promise.all([
@@ -67,6 +73,8 @@ export async function start(ctx: ServiceContext, some: Partial<typeof TIMES> = {
       await bootstrap(ctx, pool, redis, stream);
     }),
     every(ctx, times.checksMs, 'checks', () => reconciler.look()),
+    every(ctx, AUDITS_MS, 'audits', () => audits.work()),
+    every(ctx, DUE_MS, 'audits due', () => audits.schedule()),
     every(ctx, GAPS_MS, 'gaps', () => gaps.queueJobs()),
     every(ctx, HOLES_MS, 'candles', () => gaps.queueCandles()),
     every(ctx, HOLES_MS, 'holes', () => gaps.findHoles()),

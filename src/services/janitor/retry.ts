@@ -42,7 +42,7 @@ export async function retry<T>(ctx: ServiceContext, options: RetryOptions, work:
 }
 
 /** An interrupted bootstrap is not a finished one: what waits for its exit code 0 must not start. */
-async function pause(ms: number, signal: AbortSignal, what: string): Promise<void> {
+export async function pause(ms: number, signal: AbortSignal, what: string): Promise<void> {
   try {
     await sleep(ms, undefined, { signal });
   } catch (error) {
