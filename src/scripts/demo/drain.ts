@@ -1,7 +1,9 @@
 // The end of a checked run: nothing new comes in, everything under way arrives, and the stream is empty of work.
 import type { Redis } from 'ioredis';
 import type { Pool } from '../../store/connect.ts';
-import { dlqStreamMarketDataKey, feedSeqKey, streamMarketDataKey } from '../../contracts/index.ts';
+import {
+  dlqKey, dlqStreamMarketDataKey, feedSeqKey, jobsKey, leasedKey, leasesKey, queueOhlcWorkKey, queueTradeWorkKey, streamMarketDataKey,
+} from '../../contracts/index.ts';
 import { readLedger } from './ledger.ts';
 import { settle } from './settle.ts';
 import { verdict, type Verdict } from './verdict.ts';
@@ -57,6 +59,20 @@ export async function waitForHealing(pool: Pool, seconds: number): Promise<Verdi
      FROM data_gaps g JOIN instruments i USING (instrument_id) WHERE g.status <> 'closed' ORDER BY gap_id LIMIT 5`);
   const closed = counts['closed'] ?? 0;
   return verdict('gaps_closed', rows.map((row) => row.line), complaint ?? `${closed} gaps, all closed by fetching what was missing`, { closed, ...counts });
+}
+
+/** No job waits, none is in hand, no lease is left, and none was given up. */
+export async function waitForQueues(redis: Redis, seconds: number): Promise<Verdict> {
+  const left = async (): Promise<string[]> => {
+    const counts = await Promise.all([queueTradeWorkKey, queueOhlcWorkKey].flatMap((queue) => [
+      redis.llen(queue).then((n) => `${n} in ${queue}`), redis.hlen(leasedKey(queue)).then((n) => `${n} in ${leasedKey(queue)}`),
+      redis.zcard(leasesKey(queue)).then((n) => `${n} in ${leasesKey(queue)}`), redis.scard(jobsKey(queue)).then((n) => `${n} in ${jobsKey(queue)}`),
+      redis.xlen(dlqKey(queue)).then((n) => `${n} in ${dlqKey(queue)}`),
+    ]));
+    return counts.filter((line) => !line.startsWith('0 '));
+  };
+  const complaint = await settle(seconds, async () => (await left())[0] ?? null);
+  return verdict('queues', complaint === null ? [] : [...new Set([complaint, ...await left()])], complaint ?? 'no job waits, none is in hand or given up');
 }
 
 /** The dead letters are exactly the entries that were injected as poison. */

@@ -60,6 +60,11 @@ export class FiguresReader {
     return this.#pool;
   }
 
+  /** What each process told of itself last. */
+  get metrics(): ReadonlyMap<string, MetricsText> {
+    return this.#window.at(-1)?.metrics ?? new Map();
+  }
+
   async close(): Promise<void> {
     await Promise.all([closeRedis(this.#redis), this.#pool.end()]);
   }

@@ -41,6 +41,8 @@ export interface Fleet {
   readonly healers: readonly Supervised[];
   /** What the services were told, but for the servers. */
   readonly config: Config;
+  /** The database's password: all services hold it, and none may let it out. */
+  readonly secret: string;
   /** All long-running service processes. */
   readonly processes: readonly Supervised[];
   /** Ends the services, then the servers. Names of what had to be killed. */
@@ -87,7 +89,10 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
     const chosen = { ...common, ...symbolVariables(symbols) };
     const config = loadConfig(MARKETS, chosen);
     if (simulator !== null) await refuseUnlisted(config, new Control(simulatorUrl));
-    const serviceEnv = { ...chosen, DATABASE_URL: postgres.url, REDIS_URL: redis.url };
+    // By file: what stands in an environment can be read in /proc, and is handed on to every child.
+    const secretFile = join(folder, 'database_url');
+    writeFileSync(secretFile, postgres.url, { mode: 0o600 });
+    const serviceEnv = { ...chosen, DATABASE_URL_FILE: secretFile, REDIS_URL: redis.url };
     writeFileSync(join(folder, 'connect.env'), `DATABASE_URL=${postgres.url}\nREDIS_URL=${redis.url}\n`, { mode: 0o600 });
     say('bootstrapping: schema, instruments, states');
     await bootstrap(new Supervised({ name: 'janitor', service: 'janitor', logDir, env: serviceEnv }), signal);
@@ -100,6 +105,7 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
     const processes = simulator === null ? services : [simulator, ...services];
     return {
       options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, healers, processes, config, stop,
+      secret: decodeURIComponent(new URL(postgres.url).password),
     };
   } catch (error) {
     await stop();

@@ -25,22 +25,34 @@ async function wantedWire(redis: Redis, marketId: string, resolutions: readonly 
 export async function checkSubscriptions(
   redis: Redis, control: Control, markets: readonly string[], resolutions: readonly Resolution[], seconds: number,
 ): Promise<Verdict> {
-  let wantedTotal = 0;
+  let [wantedTotal, connections] = [0, 0];
   const complaint = await settle(seconds, async () => {
     const state = await control.state();
     const wrong: string[] = [];
-    wantedTotal = 0;
+    [wantedTotal, connections] = [0, 0];
     for (const marketId of markets) {
       const wanted = await wantedWire(redis, marketId, resolutions);
       wantedTotal += wanted.size;
-      const subscribed = (state.markets[marketId]?.connections ?? []).flatMap((c) => c.streams ?? c.channels ?? []);
-      for (const wire of wanted) {
-        const times = subscribed.filter((name) => name === wire).length;
-        if (times !== 1) wrong.push(`${marketId} ${wire} is wanted and subscribed ${times} times`);
-      }
-      for (const wire of subscribed) if (!wanted.has(wire) && /[.@]/.test(wire)) wrong.push(`${marketId} ${wire} is subscribed but not wanted`);
+      const live = (state.markets[marketId]?.connections ?? []).map(({ conn, streams, channels }) => ({ conn, names: streams ?? channels ?? [] }));
+      connections += live.length;
+      wrong.push(...subscriptionProblems(marketId, wanted, live));
     }
     return wrong.length === 0 ? null : wrong.slice(0, 3).join('; ');
   });
-  return verdict('subscriptions', complaint === null ? [] : [complaint], complaint ?? `${wantedTotal} wanted, each subscribed once`, { wanted: wantedTotal });
+  return verdict('subscriptions', complaint === null ? [] : [complaint],
+    complaint ?? `${wantedTotal} wanted, each subscribed once; ${connections} connections, none without a subscription`, { wanted: wantedTotal, connections });
+}
+
+/** What differs between the wanted channels of a market and what its live connections carry. */
+export function subscriptionProblems(
+  marketId: string, wanted: ReadonlySet<string>, live: readonly { conn: number; names: readonly string[] }[],
+): string[] {
+  const subscribed = live.flatMap(({ names }) => names);
+  return [
+    ...[...wanted].map((wire) => ({ wire, times: subscribed.filter((name) => name === wire).length })).filter(({ times }) => times !== 1)
+      .map(({ wire, times }) => `${marketId} ${wire} is wanted and subscribed ${times} times`),
+    ...subscribed.filter((wire) => !wanted.has(wire) && /[.@]/.test(wire)).map((wire) => `${marketId} ${wire} is subscribed but not wanted`),
+    // A connection of no shard: somebody opened it and forgot it.
+    ...live.filter(({ names }) => !names.some((name) => wanted.has(name))).map(({ conn }) => `${marketId} connection ${conn} serves nothing that is wanted`),
+  ];
 }

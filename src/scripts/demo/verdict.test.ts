@@ -61,6 +61,14 @@ it('fails on a trade that is nowhere', async () => {
   expect(await failed(line(1), line(2), line(3))).toEqual(['no_loss']);
 });
 
+it('fails when a gap was closed and its trades are not there', async () => {
+  await store(1);
+  await store(3);
+  await pool.query(`INSERT INTO data_gaps (instrument_id, from_seq, to_seq, reason, detected_at, status) SELECT instrument_id, 2, 2, 'x', now(), 'closed'
+    FROM instruments`);
+  expect(await failed(line(1), line(2), line(3))).toEqual(['no_loss']);
+});
+
 it('fails on an aggregate of which a gap covers only a part', async () => {
   await store(1);
   await store(9);

@@ -2,7 +2,14 @@
 import type { Pool } from '../../store/connect.ts';
 import { canonicalDecimal, owedTrades, readLedger, type LedgerSymbol, type LedgerTrade } from './ledger.ts';
 
+/** Numbers of the invariants that the checks prove; a check without one is of live runs only. AGENTS.md says what each means. */
+const NUMBERS: Readonly<Record<string, number>> = {
+  no_loss: 1, exactly_once: 2, nothing_invented: 2, values_equal: 3, gaps_closed: 4, published: 5, drained: 5, queues: 5, dead_letters: 6,
+  state_machine: 12, subscriptions: 14, liveness: 16, bounded: 17, secrets: 18, schema: 20, replay: 21, determinism: 22,
+};
+
 export interface Verdict {
+  number: number | null;
   name: string;
   ok: boolean;
   /** One line for people. */
@@ -24,6 +31,8 @@ interface StoredTrade {
 interface Gap {
   from: number;
   to: number;
+  /** A closed gap claims that everything of it is stored: it excuses nothing. */
+  closed: boolean;
 }
 
 const EXAMPLES = 5;
@@ -71,10 +80,10 @@ async function storedTrades(pool: Pool, instrumentId: number): Promise<StoredTra
 
 async function gapsOf(pool: Pool, key: string): Promise<Gap[]> {
   const [marketId, symbol] = key.split(' ');
-  const { rows } = await pool.query<{ from_seq: string; to_seq: string }>(
-    `SELECT from_seq, to_seq FROM data_gaps g JOIN instruments i USING (instrument_id)
+  const { rows } = await pool.query<{ from_seq: string; to_seq: string; closed: boolean }>(
+    `SELECT from_seq, to_seq, g.status = 'closed' AS closed FROM data_gaps g JOIN instruments i USING (instrument_id)
      WHERE i.market_id = $1 AND i.symbol = $2 AND from_seq IS NOT NULL`, [marketId, symbol]);
-  return rows.map((row) => ({ from: Number(row.from_seq), to: Number(row.to_seq) }));
+  return rows.map((row) => ({ from: Number(row.from_seq), to: Number(row.to_seq), closed: row.closed }));
 }
 
 function compare(key: string, truth: LedgerSymbol | undefined, stored: readonly StoredTrade[], gaps: readonly Gap[], tally: Tally): void {
@@ -95,7 +104,7 @@ function compare(key: string, truth: LedgerSymbol | undefined, stored: readonly 
   for (const trade of truth === undefined ? [] : owedTrades(truth, begin === Infinity ? -Infinity : begin)) {
     tally.owed++;
     if (seen.has(trade.id)) continue;
-    if (gaps.some((gap) => gap.from <= trade.seq && trade.seqLast <= gap.to)) tally.inGaps++;
+    if (gaps.some((gap) => !gap.closed && gap.from <= trade.seq && trade.seqLast <= gap.to)) tally.inGaps++;
     else tally.lost.push(`${key} ${trade.id} (seq ${trade.seq}${trade.sent ? '' : ', withheld'})`);
   }
 }
@@ -119,5 +128,5 @@ function wireTime(truth: number, stored: string): string {
 
 /** A verdict that holds when there is no offender. */
 export function verdict(name: string, offenders: readonly string[], detail: string, figures: Record<string, number> = {}): Verdict {
-  return { name, ok: offenders.length === 0, detail, figures, examples: offenders.slice(0, EXAMPLES) };
+  return { number: NUMBERS[name] ?? null, name, ok: offenders.length === 0, detail, figures, examples: offenders.slice(0, EXAMPLES) };
 }
