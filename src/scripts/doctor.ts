@@ -8,7 +8,7 @@ import { loadConfig, type Config } from '../runtime/env.ts';
 import { createPool } from '../store/connect.ts';
 import { clockFinding, deadLetterFinding, feedFindings, stateFinding, streamFinding } from './doctor/feeds.ts';
 import { examine } from './doctor/finding.ts';
-import { nodeVersion, postgresFindings, redisFindings } from './doctor/servers.ts';
+import { ladderFinding, nodeVersion, postgresFindings, redisFindings } from './doctor/servers.ts';
 
 const silent = { info: () => undefined, warn: () => undefined };
 
@@ -33,6 +33,7 @@ async function findings(config: Config): Promise<Finding[]> {
     if (reachable[0]?.level === 'fail') return found;
     const exchanges = [...new Set(config.markets.map((market) => market.exchange))];
     const rest = await Promise.all([
+      examine('memory ladder', startRedis, () => ladderFinding(redis, clock)),
       ...exchanges.map((exchange) => examine(`state ${exchange}`, startRedis, () => stateFinding(redis, exchange))),
       examine('feeds', startStream, () => feedFindings(redis, stream, config.markets, clock)),
       examine('stream', startStream, () => streamFinding(stream)),

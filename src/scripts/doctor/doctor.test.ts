@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dlqStreamMarketDataKey, streamMarketDataKey, systemStateKey } from '../../contracts/index.ts';
+import { writeMemory } from '../../bus/memory.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { startSimulator, type Simulator } from '../../simulator/server.ts';
 import { createPool } from '../../store/connect.ts';
@@ -76,6 +77,7 @@ describe('doctor', () => {
     await ageing(900);
     await redis.xadd(dlqStreamMarketDataKey, '*', 'payload', 'x');
     await redis.set(systemStateKey('deribit'), 'LOCKED');
+    await writeMemory(redis, 'normal', 'shed_symbols', 0.9, clock.nowMicros() - 90_000_000);
     await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
     simulator.setClock(60_000);
     const pool = createPool(database.url, { name: 'test', log: { warn: () => undefined } });
@@ -85,6 +87,9 @@ describe('doctor', () => {
     expect(bad.code).toBe(1);
     expect(levels(bad.rows, 'feed deribit', 'clock binance_usdm', 'redis policy', 'migrations')).toEqual(['fail', 'fail', 'fail', 'fail']);
     expect(levels(bad.rows, 'dead letters', 'state deribit', 'state binance')).toEqual(['warn', 'warn', 'ok']);
+    expect(good.rows.get('memory ladder')?.remedy).toContain('npm start -- maintenance');
+    expect(bad.rows.get('memory ladder')?.level).toBe('warn');
+    expect(bad.rows.get('memory ladder')?.detail).toMatch(/^shed_symbols for 9\d\.\d s, 90 % of maxmemory$/);
     expect(bad.rows.get('clock binance_usdm')?.detail).toMatch(/^-(59|60)\d\d\d ms/);
   });
 

@@ -1,7 +1,8 @@
 // doctor: versions, Redis, PostgreSQL.
 import type { Redis } from 'ioredis';
+import { readMemory } from '../../bus/memory.ts';
 import type { Clock } from '../../core/clock.ts';
-import { fail, ok, warn, type Finding } from '../../core/finding.ts';
+import { age, fail, ok, warn, type Finding } from '../../core/finding.ts';
 import type { Pool } from '../../store/connect.ts';
 import { migrationStatus } from '../../store/migrate.ts';
 import { PARTITIONED_TABLES, countDefaultRows, loadPartitionDays } from '../../store/partitions.ts';
@@ -65,6 +66,17 @@ export async function redisFindings(redis: Redis): Promise<Finding[]> {
       : warn('redis aof', 'off', 'CONFIG SET appendonly yes: what is not yet in PostgreSQL is lost with a restart'),
   );
   return found;
+}
+
+/** What the fleet does without because Redis is nearly full. */
+export async function ladderFinding(redis: Redis, clock: Pick<Clock, 'nowMicros'>): Promise<Finding> {
+  const name = 'memory ladder';
+  const state = await readMemory(redis);
+  if (state === null) return warn(name, 'nobody watches how full Redis is', 'start the maintenance: npm start -- maintenance');
+  const used = `${Math.round(100 * state.ratio)} % of maxmemory`;
+  if (state.level === 'normal') return ok(name, `normal, ${used}`);
+  const detail = `${state.level} for ${age((clock.nowMicros() - state.sinceMicros) / 1_000)}, ${used}`;
+  return (state.level === 'locked' ? fail : warn)(name, detail, 'docs/runbooks/redis-full.md');
 }
 
 /** Version, schema and the partitions of the days to come. */
