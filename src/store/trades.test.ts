@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Trade } from '../contracts/index.ts';
@@ -323,6 +325,16 @@ describe('the extent of an instrument', () => {
     expect(await store(healed)).toEqual({ stored: 900, duplicates: 0, conflicts: [] });
     expect(await store([...healed, trade(20_000)])).toEqual({ stored: 1, duplicates: 900, conflicts: [] });
     expect(await flyTrades(pool, planTrades(TradeTable.of([trade(30_000)])), { partitionDays: days })).toMatchObject({ stored: 1 });
+  });
+
+  it('knows what was stored before there was one', async () => {
+    await store([trade(5), trade(7, { exchange_ts: START + 86_400_000_000 }), trade(5, { instrument: 2 })]);
+    await pool.query('UPDATE trade_coverage SET seqs = \'{}\' WHERE instrument_id = 2');
+    const [up = '', down = ''] = readFileSync(join(import.meta.dirname, 'migrations/0010_trade_extent.sql'), 'utf8').split('-- Down Migration');
+    await pool.query(down);
+    await pool.query(up);
+    expect((await pool.query('SELECT * FROM trade_extent')).rows).toEqual([{ instrument_id: 1, seqs: '{[5,6),[7,8)}' }]);
+    expect((await store([trade(7, { exchange_ts: START + 9 * 86_400_000_000 })])).conflicts[0]?.error).toMatch(/^exchange_ts/);
   });
 
   it('is emptied with the coverage', async () => {
