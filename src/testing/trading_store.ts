@@ -11,16 +11,46 @@ let counter = 0;
 export const intent = (over: Partial<Intent> = {}): Intent => {
   const n = ++counter;
   return {
-    label: `t-${n}`, signalId: `s-${n}`, account: 'acc', strategy: 'test', marketId: 'deribit', symbol: 'ETH_USDC-PERPETUAL', side: 'buy', amount: '100',
-    orderType: 'limit', price: '10.5', timeInForce: 'good_til_cancelled', postOnly: false, reduceOnly: false, validUntil: T0 + 2_000_000, createdTs: T0, ...over,
+    label: `t-${n}`,
+    signalId: `s-${n}`,
+    account: 'acc',
+    strategy: 'test',
+    marketId: 'deribit',
+    symbol: 'ETH_USDC-PERPETUAL',
+    side: 'buy',
+    amount: '100',
+    orderType: 'limit',
+    price: '10.5',
+    timeInForce: 'good_til_cancelled',
+    postOnly: false,
+    reduceOnly: false,
+    validUntil: T0 + 2_000_000,
+    createdTs: T0,
+    ...over,
   };
 };
 
 export const fill = (over: Partial<FillRecord> = {}): FillRecord => {
   const n = ++counter;
   return {
-    account: 'acc', marketId: 'deribit', tradeId: `ETH-${n}`, exchangeOrderId: 'X-1', label: '', symbol: 'ETH_USDC-PERPETUAL', seq: n, ts: T0 + n, side: 'buy',
-    price: '10.5', amount: '10', liquidity: 'taker', fee: '0.01', feeCurrency: 'USDC', kind: 'trade', source: 'stream', recordedTs: T0 + 1_000_000, ...over,
+    account: 'acc',
+    marketId: 'deribit',
+    tradeId: `ETH-${n}`,
+    exchangeOrderId: 'X-1',
+    label: '',
+    symbol: 'ETH_USDC-PERPETUAL',
+    seq: n,
+    ts: T0 + n,
+    side: 'buy',
+    price: '10.5',
+    amount: '10',
+    liquidity: 'taker',
+    fee: '0.01',
+    feeCurrency: 'USDC',
+    kind: 'trade',
+    source: 'stream',
+    recordedTs: T0 + 1_000_000,
+    ...over,
   };
 };
 
@@ -47,7 +77,16 @@ function ordersContract(make: Make): void {
     const wanted = intent();
     const { inserted, order } = await store.insertIntent(wanted, sending());
     expect(inserted).toBe(true);
-    expect(order).toMatchObject({ ...wanted, state: 'SENDING', version: 2, origin: 'own', sentTs: T0, exchangeOrderId: null, filledAmount: '0', epoch: EPOCH });
+    expect(order).toMatchObject({
+      ...wanted,
+      state: 'SENDING',
+      version: 2,
+      origin: 'own',
+      sentTs: T0,
+      exchangeOrderId: null,
+      filledAmount: '0',
+      epoch: EPOCH,
+    });
     expect(await events(order.orderId)).toEqual(['null>PENDING intent', 'PENDING>SENDING sending']);
     const again = await store.insertIntent({ ...wanted, label: `${wanted.label}b`, amount: '7' }, sending(T0 + 5));
     expect(again.inserted).toBe(false);
@@ -77,22 +116,11 @@ function ordersContract(make: Make): void {
   it('refuses an illegal edge and changes nothing', async () => {
     const { store, events } = await make();
     const { order } = await store.insertIntent(intent(), sending());
-    await expect((async () => store.change(order.orderId, 2, { event: 'abandoned', at: T0, state: 'ABANDONED' }))()).rejects.toThrow(/SENDING may not become ABANDONED/);
+    await expect((async () => store.change(order.orderId, 2, { event: 'abandoned', at: T0, state: 'ABANDONED' }))()).rejects.toThrow(
+      /SENDING may not become ABANDONED/,
+    );
     expect((await store.orderByLabel(order.label))?.version).toBe(2);
     expect(await events(order.orderId)).toHaveLength(2);
-  });
-
-  it('adopts an external order once', async () => {
-    const { store } = await make();
-    const report = {
-      exchangeOrderId: 'X-5', label: '', symbol: 'BTC-PERPETUAL', side: 'sell' as const, state: 'open' as const, amount: '10', filledAmount: '0', averagePrice: null,
-      price: '70000', reduceOnly: false, postOnly: true, reason: null, createdTs: T0, updatedTs: T0,
-    };
-    const first = await store.adoptExternal('acc', 'deribit', report, { epoch: EPOCH, at: T0 });
-    expect(first).toMatchObject({ origin: 'external', state: 'OPEN', label: 'ext:X-5', signalId: null, price: '70000', exchangeOrderId: 'X-5' });
-    expect(await store.adoptExternal('acc', 'deribit', report, { epoch: EPOCH, at: T0 + 9 })).toEqual(first);
-    expect(await store.liveOrders('acc')).toEqual([first]);
-    expect(await store.liveOrders('other')).toEqual([]);
   });
 }
 
@@ -104,7 +132,9 @@ function fillsContract(make: Make): void {
     const first = fill({ exchangeOrderId: 'X-77', label: order.label, amount: '40' });
     const applied = await store.applyFills(account, [first, { ...first, source: 'rest' }], LINEAR);
     // The fill came before the acknowledgement: it is the proof, and brings the exchange's id.
-    expect(applied.orders).toEqual([expect.objectContaining({ state: 'PARTIALLY_FILLED', exchangeOrderId: 'X-77', filledAmount: '40', averagePrice: '10.5' })]);
+    expect(applied.orders).toEqual([
+      expect.objectContaining({ state: 'PARTIALLY_FILLED', exchangeOrderId: 'X-77', filledAmount: '40', averagePrice: '10.5' }),
+    ]);
     expect(applied.positions).toEqual([expect.objectContaining({ amount: '40', cost: '420', averagePrice: '10.5', fees: '0.01', settle: 'USDC' })]);
     const again = await store.applyFills(account, [first, { ...first, label: '' }], LINEAR);
     expect(again).toEqual({ fresh: [], conflicts: [], orders: [], positions: [] });
@@ -121,7 +151,11 @@ function fillsContract(make: Make): void {
   it('keeps two that tell the same fill at once apart', async () => {
     const { store } = await make();
     const fills = [fill({ exchangeOrderId: 'X-9' }), fill({ exchangeOrderId: 'X-9' })];
-    await Promise.all([store.applyFills('acc', fills, LINEAR), store.applyFills('acc', [...fills].reverse(), LINEAR), store.applyFills('acc', [fills[1]!], LINEAR)]);
+    await Promise.all([
+      store.applyFills('acc', fills, LINEAR),
+      store.applyFills('acc', [...fills].reverse(), LINEAR),
+      store.applyFills('acc', [fills[1]!], LINEAR),
+    ]);
     expect((await store.positions('acc'))[0]).toMatchObject({ amount: '20', fees: '0.02' });
   });
 
@@ -152,9 +186,42 @@ function fillsContract(make: Make): void {
 }
 
 function casesContract(make: Make): void {
+  it('adopts an external order once', async () => {
+    const { store } = await make();
+    const report = {
+      exchangeOrderId: 'X-5',
+      label: '',
+      symbol: 'BTC-PERPETUAL',
+      side: 'sell' as const,
+      state: 'open' as const,
+      amount: '10',
+      filledAmount: '0',
+      averagePrice: null,
+      price: '70000',
+      reduceOnly: false,
+      postOnly: true,
+      reason: null,
+      createdTs: T0,
+      updatedTs: T0,
+    };
+    const first = await store.adoptExternal('acc', 'deribit', report, { epoch: EPOCH, at: T0 });
+    expect(first).toMatchObject({ origin: 'external', state: 'OPEN', label: 'ext:X-5', signalId: null, price: '70000', exchangeOrderId: 'X-5' });
+    expect(await store.adoptExternal('acc', 'deribit', report, { epoch: EPOCH, at: T0 + 9 })).toEqual(first);
+    expect(await store.liveOrders('acc')).toEqual([first]);
+    expect(await store.liveOrders('other')).toEqual([]);
+  });
+
   it('keeps one open case per disagreement and counts the attempts', async () => {
     const { store } = await make();
-    const entry = { account: 'acc', kind: 'position_mismatch' as const, marketId: 'deribit', symbol: 'BTC-PERPETUAL', ours: { amount: '1' }, theirs: { amount: '2' }, evidence: [] };
+    const entry = {
+      account: 'acc',
+      kind: 'position_mismatch' as const,
+      marketId: 'deribit',
+      symbol: 'BTC-PERPETUAL',
+      ours: { amount: '1' },
+      theirs: { amount: '2' },
+      evidence: [],
+    };
     const opened = await store.openCase(entry, T0);
     const again = await store.openCase({ ...entry, theirs: { amount: '3' } }, T0 + 1);
     expect([opened.attempts, again.attempts, again.caseId, again.theirs]).toEqual([1, 2, opened.caseId, { amount: '3' }]);

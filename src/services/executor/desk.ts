@@ -4,7 +4,15 @@
 import { classify, toError } from '../../core/errors.ts';
 import { Exact } from '../../core/trading/exact.ts';
 import { mayMove, stateByReport, type FillReport, type OrderReport } from '../../core/trading/order.ts';
-import { FencedError, type FillRecord, type FillSource, type FillsApplied, type Intent, type OrderChange, type OrderRecord } from '../../core/trading/records.ts';
+import {
+  FencedError,
+  type FillRecord,
+  type FillSource,
+  type FillsApplied,
+  type Intent,
+  type OrderChange,
+  type OrderRecord,
+} from '../../core/trading/records.ts';
 import type { SubmitOutcome } from '../../exchanges/trading.ts';
 import type { DeskPorts } from './ports.ts';
 import { fillUpdate, orderUpdate, positionUpdate } from './updates.ts';
@@ -74,8 +82,16 @@ export class OrderDesk {
     this.#moved(order.symbol);
     try {
       const outcome = await this.#ports.venue.submit({
-        label: order.label, symbol: order.symbol, side: order.side, amount: order.amount, orderType: order.orderType, price: order.price,
-        timeInForce: order.timeInForce, postOnly: order.postOnly, reduceOnly: order.reduceOnly, validUntil: order.validUntil,
+        label: order.label,
+        symbol: order.symbol,
+        side: order.side,
+        amount: order.amount,
+        orderType: order.orderType,
+        price: order.price,
+        timeInForce: order.timeInForce,
+        postOnly: order.postOnly,
+        reduceOnly: order.reduceOnly,
+        validUntil: order.validUntil,
       });
       return await this.#settle(order, outcome);
     } finally {
@@ -93,11 +109,15 @@ export class OrderDesk {
         return (await this.#ports.store.orderByLabel(order.label)) ?? booked ?? order;
       }
       case 'refused':
-        return this.#decide(order, (now) => unproven(now) ? { event: 'refused', at, state: 'REJECTED', code: outcome.code, reason: outcome.reason } : null);
+        return this.#decide(order, (now) =>
+          unproven(now) ? { event: 'refused', at, state: 'REJECTED', code: outcome.code, reason: outcome.reason } : null,
+        );
       case 'not_sent':
-        return this.#decide(order, (now) => unproven(now) ? { event: 'not_sent', at, state: 'REJECTED', code: 'NOT_SENT', reason: outcome.reason } : null);
+        return this.#decide(order, (now) =>
+          unproven(now) ? { event: 'not_sent', at, state: 'REJECTED', code: 'NOT_SENT', reason: outcome.reason } : null,
+        );
       case 'unknown':
-        return this.#decide(order, (now) => now.state === 'SENDING' ? { event: 'unanswered', at, state: 'UNKNOWN', reason: outcome.reason } : null);
+        return this.#decide(order, (now) => (now.state === 'SENDING' ? { event: 'unanswered', at, state: 'UNKNOWN', reason: outcome.reason } : null));
     }
   }
 
@@ -131,8 +151,12 @@ export class OrderDesk {
       if (known && state === now.state && !settled) return null;
       if (state !== now.state && !mayMove(now.state, state)) return null;
       return {
-        event, at: this.#ports.clock.nowMicros(), state, exchangeOrderId: report.exchangeOrderId,
-        ...(report.reason === null ? {} : { reason: report.reason }), ...(settled ? { cancelState: null } : {}),
+        event,
+        at: this.#ports.clock.nowMicros(),
+        state,
+        exchangeOrderId: report.exchangeOrderId,
+        ...(report.reason === null ? {} : { reason: report.reason }),
+        ...(settled ? { cancelState: null } : {}),
         detail: { state: report.state, filled_amount: report.filledAmount, updated_ts: report.updatedTs },
       };
     });
@@ -152,16 +176,22 @@ export class OrderDesk {
     const { store, account, marketId, clock, terms } = this.#ports;
     const recordedTs = clock.nowMicros();
     const records = fills.map((fill): FillRecord => ({ ...fill, account, marketId, source, recordedTs }));
-    const applied = await this.#patiently(() => store.applyFills(account, records, (symbol) => {
-      const known = terms.of(symbol);
-      return { reciprocal: known?.reciprocal ?? false, settle: known?.settle ?? null };
-    }));
+    const applied = await this.#patiently(() =>
+      store.applyFills(account, records, (symbol) => {
+        const known = terms.of(symbol);
+        return { reciprocal: known?.reciprocal ?? false, settle: known?.settle ?? null };
+      }),
+    );
     for (const fill of applied.fresh) {
       this.#moved(fill.symbol);
+      this.#ports.booked.fill(fill);
       this.#ports.tell(fillUpdate(fill));
     }
     for (const order of applied.orders) this.#told(order);
-    for (const position of applied.positions) this.#ports.tell(positionUpdate(position));
+    for (const position of applied.positions) {
+      this.#ports.booked.position(position);
+      this.#ports.tell(positionUpdate(position));
+    }
     await this.#judge(applied);
     return applied;
   }
@@ -169,21 +199,36 @@ export class OrderDesk {
   async #judge(applied: FillsApplied): Promise<void> {
     const { store, account, marketId, clock, lock } = this.#ports;
     for (const { known, told } of applied.conflicts) {
-      await this.#patiently(() => store.openCase({ account, kind: 'fill_conflict', marketId, symbol: told.symbol, ours: known, theirs: told, evidence: [] }, clock.nowMicros()));
+      await this.#patiently(() =>
+        store.openCase({ account, kind: 'fill_conflict', marketId, symbol: told.symbol, ours: known, theirs: told, evidence: [] }, clock.nowMicros()),
+      );
       lock(`fill ${told.tradeId} was told with other values`);
     }
     for (const order of applied.orders) {
       if (new Exact(order.filledAmount).lte(order.amount)) continue;
-      await this.#patiently(() => store.openCase({
-        account, kind: 'overfill', marketId, symbol: order.symbol, ours: { label: order.label, amount: order.amount }, theirs: { filled: order.filledAmount }, evidence: [],
-      }, clock.nowMicros()));
+      await this.#patiently(() =>
+        store.openCase(
+          {
+            account,
+            kind: 'overfill',
+            marketId,
+            symbol: order.symbol,
+            ours: { label: order.label, amount: order.amount },
+            theirs: { filled: order.filledAmount },
+            evidence: [],
+          },
+          clock.nowMicros(),
+        ),
+      );
       lock(`order ${order.label} was filled beyond its amount: ${order.filledAmount} of ${order.amount}`);
     }
   }
 
   /** Asks for the cancellation of a live order; repeats of it do no harm. Resolves when it was sent, or noted to be sent once the order is known. */
   async cancel(order: OrderRecord, event = 'cancel_requested'): Promise<OrderRecord> {
-    const wanted = await this.#decide(order, (now) => cancellable(now) && now.cancelState === null ? { event, at: this.#ports.clock.nowMicros(), cancelState: 'REQUESTED' } : null);
+    const wanted = await this.#decide(order, (now) =>
+      cancellable(now) && now.cancelState === null ? { event, at: this.#ports.clock.nowMicros(), cancelState: 'REQUESTED' } : null,
+    );
     return wanted.cancelState === 'REQUESTED' ? this.pushCancel(wanted) : wanted;
   }
 
@@ -195,14 +240,23 @@ export class OrderDesk {
     this.#inFlight.add(`cancel ${order.label}`);
     this.#moved(order.symbol);
     try {
-      await this.#decide(order, (now) => cancellable(now) && now.cancelState !== 'SENDING' ? { event: 'cancelling', at: clock.nowMicros(), cancelState: 'SENDING' } : null);
+      await this.#decide(order, (now) =>
+        cancellable(now) && now.cancelState !== 'SENDING' ? { event: 'cancelling', at: clock.nowMicros(), cancelState: 'SENDING' } : null,
+      );
       const outcome = await venue.cancel(id);
       if (outcome.kind === 'done') await this.absorbOrder(outcome.order, 'cancel_acknowledged');
       const reason = outcome.kind === 'done' ? 'acknowledged' : outcome.kind === 'gone' ? `gone: ${outcome.code}` : outcome.reason;
       // Refused: the order goes on working, the wish stays noted and is tried again. Only proof ends the wish.
-      return await this.#decide(order, (now) => now.cancelState === 'SENDING'
-        ? { event: `cancel_${outcome.kind}`, at: clock.nowMicros(), cancelState: outcome.kind === 'refused' || outcome.kind === 'not_sent' ? 'REQUESTED' : 'UNKNOWN', reason }
-        : null);
+      return await this.#decide(order, (now) =>
+        now.cancelState === 'SENDING'
+          ? {
+              event: `cancel_${outcome.kind}`,
+              at: clock.nowMicros(),
+              cancelState: outcome.kind === 'refused' || outcome.kind === 'not_sent' ? 'REQUESTED' : 'UNKNOWN',
+              reason,
+            }
+          : null,
+      );
     } finally {
       this.#inFlight.delete(`cancel ${order.label}`);
       this.#moved(order.symbol);
@@ -211,6 +265,7 @@ export class OrderDesk {
 
   #told(order: OrderRecord): void {
     this.#moved(order.symbol);
+    this.#ports.booked.order(order);
     this.#ports.tell(orderUpdate(order));
   }
 

@@ -2,7 +2,7 @@
 // that the safety checker can run all of it in virtual time against the simulator.
 import type { OrderUpdate } from '../../contracts/index.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { OrderRecord, TradingStore } from '../../core/trading/records.ts';
+import type { FillRecord, OrderRecord, PositionRecord, TradingStore } from '../../core/trading/records.ts';
 import type { TradingVenue } from '../../exchanges/trading.ts';
 import type { Logger } from '../../runtime/log.ts';
 
@@ -46,6 +46,12 @@ export interface DeskPorts {
   fence: (order: OrderRecord) => string | null;
   /** Publishes to stream:order_updates. A hint: the tables are the truth. */
   tell: (update: Omit<OrderUpdate, 'v' | 'account' | 'ts'>) => void;
+  /** Told of every row that changed, after its commit: the books in memory. */
+  booked: {
+    order(order: OrderRecord): void;
+    fill(fill: FillRecord): void;
+    position(position: PositionRecord): void;
+  };
   /** A persistent disagreement or a state that must not be: stop trading and say why. */
   lock: (reason: string) => void;
 }

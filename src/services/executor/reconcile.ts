@@ -79,8 +79,15 @@ export class ReconciliationAgent {
     const { venue, clock } = this.#ports;
     const report = await venue.order(order.exchangeOrderId!);
     if (report === null) {
-      await this.#case({ kind: 'missing_order', symbol: order.symbol, ours: { label: order.label, state: order.state, exchange_order_id: order.exchangeOrderId }, theirs: null },
-        `order ${order.label} is not known to the exchange any more`);
+      await this.#case(
+        {
+          kind: 'missing_order',
+          symbol: order.symbol,
+          ours: { label: order.label, state: order.state, exchange_order_id: order.exchangeOrderId },
+          theirs: null,
+        },
+        `order ${order.label} is not known to the exchange any more`,
+      );
       return;
     }
     if (new Exact(report.filledAmount).gt(order.filledAmount)) {
@@ -97,7 +104,11 @@ export class ReconciliationAgent {
     const found: Disagreement[] = [];
     for (const symbol of symbols) {
       if (!settled && this.#desk.quietMs(symbol) < QUIET_MS) continue;
-      const disagreement = compare(symbol, ours.get(symbol) ?? ZERO, theirs.find((position) => position.symbol === symbol));
+      const disagreement = compare(
+        symbol,
+        ours.get(symbol) ?? ZERO,
+        theirs.find((position) => position.symbol === symbol),
+      );
       if (disagreement === null) await this.#healed(symbol);
       else if (await this.#mismatch(disagreement)) found.push(disagreement);
     }
@@ -125,8 +136,10 @@ export class ReconciliationAgent {
     }
     if (this.#desk.quietMs(symbol) < QUIET_MS && recovered > 0) return true;
     await this.#ports.askAudit(`position of ${symbol}: ours ${again.ours}, the exchange's ${again.theirs}`);
-    await this.#case({ kind: 'position_mismatch', symbol, ours: { amount: again.ours }, theirs: { amount: again.theirs } },
-      `Persistent Position Mismatch: ${symbol} ours ${again.ours}, the exchange's ${again.theirs}`);
+    await this.#case(
+      { kind: 'position_mismatch', symbol, ours: { amount: again.ours }, theirs: { amount: again.theirs } },
+      `Persistent Position Mismatch: ${symbol} ours ${again.ours}, the exchange's ${again.theirs}`,
+    );
     return true;
   }
 
@@ -141,7 +154,8 @@ export class ReconciliationAgent {
 
   async #case(entry: Pick<CaseRecord, 'kind' | 'symbol' | 'ours' | 'theirs'>, decision: string): Promise<void> {
     const { store, account, marketId, clock, tell, lock, log } = this.#ports;
-    const evidence = (await store.liveOrders(account)).filter((order) => order.symbol === entry.symbol)
+    const evidence = (await store.liveOrders(account))
+      .filter((order) => order.symbol === entry.symbol)
       .map(({ label, state, filledAmount, cancelState }) => ({ label, state, filled_amount: filledAmount, cancel_state: cancelState }));
     const opened = await store.openCase({ ...entry, account, marketId, evidence }, clock.nowMicros());
     tell(caseUpdate(opened));

@@ -55,11 +55,13 @@ export class Resolver {
   async #orphan(order: OrderRecord): Promise<OrderRecord> {
     const at = this.#ports.clock.nowMicros();
     if (order.state === 'PENDING') {
-      return this.#desk.decide(order, (now) => now.state === 'PENDING' ? { event: 'never_sent', at, state: 'EXPIRED', code: 'NOT_SENT' } : null);
+      return this.#desk.decide(order, (now) => (now.state === 'PENDING' ? { event: 'never_sent', at, state: 'EXPIRED', code: 'NOT_SENT' } : null));
     }
     const others = order.epoch !== this.#ports.epoch;
     if (order.state !== 'SENDING' || (!others && at < (order.sentTs ?? at) + ORPHANED_AFTER)) return order;
-    return this.#desk.decide(order, (now) => now.state === 'SENDING' ? { event: 'orphaned', at, state: 'UNKNOWN', reason: 'no outcome on record' } : null);
+    return this.#desk.decide(order, (now) =>
+      now.state === 'SENDING' ? { event: 'orphaned', at, state: 'UNKNOWN', reason: 'no outcome on record' } : null,
+    );
   }
 
   /** Few requests for any number of orders. */
@@ -74,10 +76,13 @@ export class Resolver {
   /** true: no longer in doubt. */
   async #resolve(order: OrderRecord, lists: Lists): Promise<boolean> {
     const mine = (candidate: { label: string; exchangeOrderId: string; symbol: string }): boolean =>
-      order.exchangeOrderId === null ? candidate.label === order.label && candidate.symbol === order.symbol : candidate.exchangeOrderId === order.exchangeOrderId;
+      order.exchangeOrderId === null
+        ? candidate.label === order.label && candidate.symbol === order.symbol
+        : candidate.exchangeOrderId === order.exchangeOrderId;
     const fills = lists.fills.filter(mine);
     const reports = [...lists.closed.filter(mine), ...lists.open.filter(mine)];
-    if (reports.length === 0 && order.exchangeOrderId === null) reports.push(...(await this.#ports.venue.ordersByLabel(order.label, order.symbol)).filter(mine));
+    if (reports.length === 0 && order.exchangeOrderId === null)
+      reports.push(...(await this.#ports.venue.ordersByLabel(order.label, order.symbol)).filter(mine));
     if (reports.length === 0 && order.exchangeOrderId !== null) {
       const report = await this.#ports.venue.order(order.exchangeOrderId);
       if (report !== null) reports.push(report);
@@ -98,13 +103,18 @@ export class Resolver {
     const working = now.state === 'OPEN' || now.state === 'PARTIALLY_FILLED';
     const filledUp = new Exact(now.filledAmount).gte(now.amount);
     if (!working || filledUp) {
-      await this.#desk.decide(now, (again) => again.cancelState === null ? null : { event: 'cancel_settled', at: this.#ports.clock.nowMicros(), cancelState: null });
+      await this.#desk.decide(now, (again) =>
+        again.cancelState === null ? null : { event: 'cancel_settled', at: this.#ports.clock.nowMicros(), cancelState: null },
+      );
       return true;
     }
     // Cancelling twice does no harm, unlike sending twice.
-    await this.#desk.decide(now, (again) => again.cancelState === 'REQUESTED' || again.cancelState === null
-      ? null : { event: 'cancel_again', at: this.#ports.clock.nowMicros(), cancelState: 'REQUESTED' });
-    await this.#desk.pushCancel(await this.#ports.store.orderByLabel(order.label) ?? now);
+    await this.#desk.decide(now, (again) =>
+      again.cancelState === 'REQUESTED' || again.cancelState === null
+        ? null
+        : { event: 'cancel_again', at: this.#ports.clock.nowMicros(), cancelState: 'REQUESTED' },
+    );
+    await this.#desk.pushCancel((await this.#ports.store.orderByLabel(order.label)) ?? now);
     return false;
   }
 
@@ -120,8 +130,12 @@ export class Resolver {
       const lookups = now.lookups + 1;
       const proven = lookups >= PROOFS;
       return {
-        event: proven ? 'abandoned' : 'not_found', at, lookups,
-        ...(proven ? { state: 'ABANDONED' as const, code: 'NOT_FOUND', cancelState: null, reason: `not at the exchange: ${lookups} look-ups after valid_until` } : {}),
+        event: proven ? 'abandoned' : 'not_found',
+        at,
+        lookups,
+        ...(proven
+          ? { state: 'ABANDONED' as const, code: 'NOT_FOUND', cancelState: null, reason: `not at the exchange: ${lookups} look-ups after valid_until` }
+          : {}),
       };
     });
     return after.state === 'ABANDONED';

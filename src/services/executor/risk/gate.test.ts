@@ -29,28 +29,76 @@ const limits = parseRiskLimits(YAML, 'risk.yml');
 const NOW = 1_796_000_000_000_000;
 
 const inverse: InstrumentTerms = {
-  marketId: 'deribit', symbol: 'BTC-PERPETUAL', kind: 'perpetual', reciprocal: true, settle: 'BTC', quote: 'USD', tickSize: '0.5', tickSteps: [],
-  minAmount: '10', amountStep: '10', expiryTs: null, status: 'open',
+  marketId: 'deribit',
+  symbol: 'BTC-PERPETUAL',
+  kind: 'perpetual',
+  reciprocal: true,
+  settle: 'BTC',
+  quote: 'USD',
+  tickSize: '0.5',
+  tickSteps: [],
+  minAmount: '10',
+  amountStep: '10',
+  expiryTs: null,
+  status: 'open',
 };
-const linear: InstrumentTerms = { ...inverse, symbol: 'ETH_USDC-PERPETUAL', reciprocal: false, settle: 'USDC', quote: 'USDC', tickSize: '0.05', minAmount: '0.001', amountStep: '0.001' };
+const linear: InstrumentTerms = {
+  ...inverse,
+  symbol: 'ETH_USDC-PERPETUAL',
+  reciprocal: false,
+  settle: 'USDC',
+  quote: 'USDC',
+  tickSize: '0.05',
+  minAmount: '0.001',
+  amountStep: '0.001',
+};
 const option: InstrumentTerms = {
-  ...inverse, symbol: 'BTC-27NOV26-100000-C', kind: 'option', reciprocal: false, quote: 'BTC', tickSize: '0.0001', tickSteps: [{ above: '0.005', tick: '0.0005' }],
-  minAmount: '0.1', amountStep: '0.1', expiryTs: NOW + 1,
+  ...inverse,
+  symbol: 'BTC-27NOV26-100000-C',
+  kind: 'option',
+  reciprocal: false,
+  quote: 'BTC',
+  tickSize: '0.0001',
+  tickSteps: [{ above: '0.005', tick: '0.0005' }],
+  minAmount: '0.1',
+  amountStep: '0.1',
+  expiryTs: NOW + 1,
 };
 const TERMS = new Map([inverse, linear, option].map((terms) => [terms.symbol, terms]));
-const MARKS: Record<string, [string, string]> = { 'BTC-PERPETUAL': ['90000', '90000'], 'ETH_USDC-PERPETUAL': ['3000', '3000'], 'BTC-27NOV26-100000-C': ['0.0400', '90000'] };
+const MARKS: Record<string, [string, string]> = {
+  'BTC-PERPETUAL': ['90000', '90000'],
+  'ETH_USDC-PERPETUAL': ['3000', '3000'],
+  'BTC-27NOV26-100000-C': ['0.0400', '90000'],
+};
 
 const reference = (symbol: string, over: Partial<Reference> = {}): Reference | null => {
   const known = MARKS[symbol];
   return known === undefined ? null : { mark: known[0], last: known[0], index: known[1], ageMs: 100, fresh: true, ...over };
 };
 const order = (over: Partial<WantedOrder> = {}): WantedOrder => ({
-  strategy: 'sma-cross', marketId: 'deribit', symbol: 'BTC-PERPETUAL', side: 'buy', amount: '100', orderType: 'limit', price: '90000', timeInForce: null,
-  postOnly: false, reduceOnly: false, ...over,
+  strategy: 'sma-cross',
+  marketId: 'deribit',
+  symbol: 'BTC-PERPETUAL',
+  side: 'buy',
+  amount: '100',
+  orderType: 'limit',
+  price: '90000',
+  timeInForce: null,
+  postOnly: false,
+  reduceOnly: false,
+  ...over,
 });
 const view = (over: Partial<RiskView> = {}, symbol = 'BTC-PERPETUAL'): RiskView => ({
-  reduceOnlyBecause: null, clockOffsetMs: 10, terms: TERMS.get(symbol) ?? null, reference, termsOf: (name) => TERMS.get(name) ?? null, positions: new Map(), working: [],
-  account: () => ({ equity: '1', available: '0.9', mark: '1', ageMs: 10 }), now: NOW, ...over,
+  reduceOnlyBecause: null,
+  clockOffsetMs: 10,
+  terms: TERMS.get(symbol) ?? null,
+  reference,
+  termsOf: (name) => TERMS.get(name) ?? null,
+  positions: new Map(),
+  working: [],
+  account: () => ({ equity: '1', available: '0.9', mark: '1', ageMs: 10 }),
+  now: NOW,
+  ...over,
 });
 const codeOf = (wanted: WantedOrder, seen: RiskView): string => {
   const verdict = judge(wanted, seen, limits);
@@ -68,7 +116,9 @@ describe('the risk gate', () => {
     ['an instrument that is not allowed', 'NOT_ALLOWED', { symbol: 'SOL-PERPETUAL' }, { terms: { ...inverse, symbol: 'SOL-PERPETUAL' } }],
     ['an instrument that is not open', 'NOT_TRADABLE', {}, { terms: { ...inverse, status: 'settlement' } }],
     ['an expired instrument', 'NOT_TRADABLE', {}, { terms: { ...inverse, expiryTs: NOW } }],
-    ...['NaN', '-10', '0', '0.0', '1e2', 'Infinity', '', ' 10', '10 ', '0x10', '1_000'].map((amount) => [`amount ${JSON.stringify(amount)}`, 'BAD_AMOUNT', { amount }, {}] as never),
+    ...['NaN', '-10', '0', '0.0', '1e2', 'Infinity', '', ' 10', '10 ', '0x10', '1_000'].map(
+      (amount) => [`amount ${JSON.stringify(amount)}`, 'BAD_AMOUNT', { amount }, {}] as never,
+    ),
     ['an amount below the minimum', 'BELOW_MINIMUM', { amount: '5' }, {}],
     ['an amount off the lot', 'OFF_LOT', { amount: '15' }, {}],
     ...['NaN', '-1', '0', '9e4', ''].map((price) => [`price ${JSON.stringify(price)}`, 'BAD_PRICE', { price }, {}] as never),
@@ -83,9 +133,24 @@ describe('the risk gate', () => {
     ['a feed that is not fresh', 'FEED', {}, { reference: (s) => reference(s, { fresh: false }) }],
     ['a price beyond the collar', 'PRICE_COLLAR', { price: '91800.5' }, {}],
     ['a price beyond the collar below', 'PRICE_COLLAR', { price: '88199.5' }, {}],
-    ['a market order while last and mark disagree', 'PRICE_COLLAR', { orderType: 'market', price: null }, { reference: (s) => reference(s, { last: '95000' }) }],
-    ['a position limit with open orders', 'POSITION', {}, { positions: new Map([['BTC-PERPETUAL', '2000']]), working: [{ symbol: 'BTC-PERPETUAL', side: 'buy', open: '910', price: null }] }],
-    ['too many open orders', 'OPEN_ORDERS', {}, { working: Array.from({ length: 3 }, (): Working => ({ symbol: 'BTC-PERPETUAL', side: 'sell', open: '10', price: null })) }],
+    [
+      'a market order while last and mark disagree',
+      'PRICE_COLLAR',
+      { orderType: 'market', price: null },
+      { reference: (s) => reference(s, { last: '95000' }) },
+    ],
+    [
+      'a position limit with open orders',
+      'POSITION',
+      {},
+      { positions: new Map([['BTC-PERPETUAL', '2000']]), working: [{ symbol: 'BTC-PERPETUAL', side: 'buy', open: '910', price: null }] },
+    ],
+    [
+      'too many open orders',
+      'OPEN_ORDERS',
+      {},
+      { working: Array.from({ length: 3 }, (): Working => ({ symbol: 'BTC-PERPETUAL', side: 'sell', open: '10', price: null })) },
+    ],
     ['too much gross exposure', 'GROSS_NOTIONAL', {}, { positions: new Map([['ETH_USDC-PERPETUAL', '2.99']]) }],
     ['a position that cannot be valued', 'NO_REFERENCE', {}, { positions: new Map([['SOL-PERPETUAL', '1']]) }],
     ['unknown funds', 'NO_ACCOUNT', {}, { account: () => null }],
@@ -104,11 +169,14 @@ describe('the risk gate', () => {
     expect(codeOf(order({ side: 'sell', amount: '110' }), seen)).toBe('STATE');
     expect(codeOf(order({ side: 'buy', amount: '10' }), seen)).toBe('STATE');
     // What already works on that side counts: both filled would go beyond zero.
-    expect(codeOf(order({ side: 'sell', amount: '60' }), { ...seen, working: [{ symbol: 'BTC-PERPETUAL', side: 'sell', open: '50', price: '90000' }] })).toBe('STATE');
+    expect(
+      codeOf(order({ side: 'sell', amount: '60' }), { ...seen, working: [{ symbol: 'BTC-PERPETUAL', side: 'sell', open: '50', price: '90000' }] }),
+    ).toBe('STATE');
   });
 
-  it('holds an option to an option\'s rules', () => {
-    const call = (over: Partial<WantedOrder>): string => codeOf(order({ symbol: option.symbol, amount: '0.1', price: '0.0400', ...over }), view({}, option.symbol));
+  it("holds an option to an option's rules", () => {
+    const call = (over: Partial<WantedOrder>): string =>
+      codeOf(order({ symbol: option.symbol, amount: '0.1', price: '0.0400', ...over }), view({}, option.symbol));
     expect(call({})).toBe('ok');
     // Its tick is coarser above 0.005, its lot is 0.1, and it is valued by its underlying: 0.7 × 90,000 > 60,000.
     expect(call({ price: '0.0401' })).toBe('OFF_TICK');
@@ -118,20 +186,29 @@ describe('the risk gate', () => {
 
   it('never passes an order beyond a limit, whatever comes', () => {
     const text = fc.oneof(fc.constantFrom('10', '100', '1000', '2000', '90000', '89999.5', '0', 'NaN', '1e3'), fc.double().map(String), fc.string());
-    fc.assert(fc.property(text, text, fc.constantFrom('buy' as const, 'sell' as const), fc.integer({ min: -400, max: 400 }), (amount, price, side, held) => {
-      const verdict = judge(order({ amount, price, side }), view({ positions: new Map([['BTC-PERPETUAL', String(held * 10)]]) }), limits);
-      if ('code' in verdict) return;
-      const passed = exact(verdict.amount)!;
-      expect(passed.gt(0) && passed.lte(1000) && passed.mod(10).isZero()).toBe(true);
-      const worst = side === 'buy' ? new Exact(held * 10).plus(passed) : new Exact(held * 10).minus(passed);
-      expect(worst.abs().lte(3000) || worst.abs().lt(Math.abs(held * 10))).toBe(true);
-      expect(exact(verdict.price!)!.minus(90000).abs().lte(1800)).toBe(true);
-    }), { numRuns: 2000 });
+    fc.assert(
+      fc.property(text, text, fc.constantFrom('buy' as const, 'sell' as const), fc.integer({ min: -400, max: 400 }), (amount, price, side, held) => {
+        const verdict = judge(order({ amount, price, side }), view({ positions: new Map([['BTC-PERPETUAL', String(held * 10)]]) }), limits);
+        if ('code' in verdict) return;
+        const passed = exact(verdict.amount)!;
+        expect(passed.gt(0) && passed.lte(1000) && passed.mod(10).isZero()).toBe(true);
+        const worst = side === 'buy' ? new Exact(held * 10).plus(passed) : new Exact(held * 10).minus(passed);
+        expect(worst.abs().lte(3000) || worst.abs().lt(Math.abs(held * 10))).toBe(true);
+        expect(exact(verdict.price!)!.minus(90000).abs().lte(1800)).toBe(true);
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
 
 describe('the throttle', () => {
-  const wanted = (n: number): Parameters<Throttle['take']>[0] => ({ strategy: 'sma-cross', symbol: 'BTC-PERPETUAL', side: 'buy', amount: String(n * 10), price: '90000' });
+  const wanted = (n: number): Parameters<Throttle['take']>[0] => ({
+    strategy: 'sma-cross',
+    symbol: 'BTC-PERPETUAL',
+    side: 'buy',
+    amount: String(n * 10),
+    price: '90000',
+  });
 
   it('bounds orders per second and per minute', () => {
     const throttle = new Throttle(limits);

@@ -1,0 +1,66 @@
+// The books in memory: positions, working orders and what was asked for a moment ago. Seeded from the store, then told of every
+// change after its commit; the gate reads them without waiting for the database.
+import { Exact, plain } from '../../core/trading/exact.ts';
+import { LIVE_STATES } from '../../core/trading/order.ts';
+import type { OrderRecord, PositionRecord, TradingStore } from '../../core/trading/records.ts';
+import type { Working } from './risk/gate.ts';
+
+export class AccountBook {
+  readonly #positions = new Map<string, PositionRecord>();
+  readonly #live = new Map<string, OrderRecord>();
+  readonly #reserved = new Map<string, Working>();
+
+  /** Reads everything anew. */
+  async load(store: TradingStore, account: string): Promise<void> {
+    const [positions, live] = [await store.positions(account), await store.liveOrders(account)];
+    this.#positions.clear();
+    this.#live.clear();
+    for (const position of positions) this.position(position);
+    for (const order of live) this.order(order);
+  }
+
+  /** An order that passed the gate and is not on record yet: the next one is judged with it. */
+  reserve(label: string, working: Working): void {
+    this.#reserved.set(label, working);
+  }
+
+  /** Nothing came of a reservation. */
+  release(label: string): void {
+    this.#reserved.delete(label);
+  }
+
+  order(order: OrderRecord): void {
+    this.#reserved.delete(order.label);
+    const known = this.#live.get(order.label);
+    // News may overtake each other; the version tells.
+    if (known !== undefined && known.version > order.version) return;
+    if (LIVE_STATES.includes(order.state) || order.cancelState !== null) this.#live.set(order.label, order);
+    else this.#live.delete(order.label);
+  }
+
+  position(position: PositionRecord): void {
+    this.#positions.set(position.symbol, position);
+  }
+
+  /** Signed amounts of what is not flat. */
+  positions(): Map<string, string> {
+    return new Map([...this.#positions.values()].filter(({ amount }) => amount !== '0').map(({ symbol, amount }) => [symbol, amount]));
+  }
+
+  /** What may still be filled, orders of unknown outcome included. */
+  working(): Working[] {
+    const live = [...this.#live.values()].filter((order) => LIVE_STATES.includes(order.state)).map((order): Working => ({
+      symbol: order.symbol, side: order.side, price: order.price, open: plain(Exact.max(0, new Exact(order.amount).minus(order.filledAmount))),
+    }));
+    return [...live, ...this.#reserved.values()];
+  }
+
+  /** A live order by its label. */
+  find(label: string): OrderRecord | null {
+    return this.#live.get(label) ?? null;
+  }
+
+  get live(): readonly OrderRecord[] {
+    return [...this.#live.values()];
+  }
+}
