@@ -12,17 +12,22 @@ export interface ConnectOptions {
   /** For XREADGROUP BLOCK and SUBSCRIBE: no command timeout. The reader sets its own outer deadline. */
   blocking?: boolean;
   random?: () => number;
+  /** The process is to end: a server that does not answer within two seconds from then on is not waited for any more. */
+  signal?: AbortSignal;
 }
 
 const COMMAND_TIMEOUT_MS = 5_000;
 const RECONNECT_MIN_MS = 50;
 const RECONNECT_CAP_MS = 2_000;
 const QUIT_MS = 500;
+/** A server that is this slow to answer PING will not take what is left either. */
+const LAST_ANSWER_MS = 2_000;
 
 /**
  * A connection that comes back by itself. Commands in flight when it drops are sent again by ioredis
  * (autoResendUnfulfilledCommands:false never settles them: redis/ioredis#2193), so every write must bear repetition.
- * A command unanswered for five seconds rejects with `Command timed out`; a socket silent that long is replaced.
+ * A command unanswered for five seconds rejects with `Command timed out`; a socket silent that long is replaced. Once cut off
+ * by `signal`, whatever waits and whatever comes rejects with `Connection is closed`.
  */
 export function connectRedis(url: string, options: ConnectOptions): Redis {
   const { name, log, random = Math.random } = options;
@@ -52,7 +57,24 @@ export function connectRedis(url: string, options: ConnectOptions): Redis {
     if (complained) log.info({ redis: name }, 'redis is back');
     complained = false;
   });
+  const cut = (): void => void cutOffUnlessAnswering(redis);
+  if (options.signal?.aborted === true) cut();
+  else options.signal?.addEventListener('abort', cut, { once: true });
   return redis;
+}
+
+async function cutOffUnlessAnswering(redis: Redis): Promise<void> {
+  const silent = sleep(LAST_ANSWER_MS, 'silent', { ref: false });
+  const answered = whenReady(redis).then(() => redis.ping());
+  if ((await Promise.race([answered.catch(() => 'silent'), silent])) === 'silent') cutOff(redis);
+}
+
+/** disconnect() alone waits two seconds for the server to close its side; commands reject only then. */
+function cutOff(redis: Redis): void {
+  // undefined before the first attempt to connect, whatever its type says.
+  const stream = redis.stream as Redis['stream'] | undefined;
+  redis.disconnect();
+  stream?.destroy();
 }
 
 /**
@@ -84,5 +106,5 @@ export async function closeRedis(redis: Redis): Promise<void> {
   if (redis.status === 'ready') {
     await Promise.race([redis.quit().catch(() => undefined), sleep(QUIT_MS, undefined, { ref: false })]);
   }
-  redis.disconnect();
+  cutOff(redis);
 }

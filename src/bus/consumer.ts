@@ -67,6 +67,7 @@ const ACK_PAGE = 4_000;
 export class StreamConsumer {
   readonly #options: ConsumerOptions;
   readonly #runs: Runs;
+  readonly #closed = new AbortController();
   #acker: GroupReader | null = null;
   #acking: Promise<number> = Promise.resolve(0);
 
@@ -82,12 +83,11 @@ export class StreamConsumer {
 
   /** Delivers into `sink` until `signal` aborts; never rejects. */
   async run(sink: EntrySink, signal: AbortSignal): Promise<void> {
-    const { redis, random } = this.#options;
-    const backoff = new Backoff({ ...RETRY, random });
+    const backoff = new Backoff({ ...RETRY, random: this.#options.random });
     const ended = (): boolean => signal.aborted;
     while (!ended()) {
       try {
-        await whenReady(redis, signal);
+        await whenReady(this.#options.redis, signal);
         await this.#session(sink, signal, () => {
           backoff.reset();
           sink.trouble(null);
@@ -126,14 +126,15 @@ export class StreamConsumer {
     const { url, stream, group, consumer } = this.#options;
     let acked = 0;
     for (let at = 0; at < ids.length; at += ACK_PAGE) {
-      if (this.#acker?.alive !== true) this.#acker = await GroupReader.connect(url, `${consumer}-ack`);
+      if (this.#acker?.alive !== true) this.#acker = await GroupReader.connect(url, `${consumer}-ack`, this.#closed.signal);
       acked += await this.#acker.number(['XACK', stream, group, ...ids.slice(at, at + ACK_PAGE)]);
     }
     return acked;
   }
 
-  /** Ends the connection for acknowledgements. */
+  /** No acknowledgements any more: one under way rejects. */
   close(): void {
+    this.#closed.abort();
     this.#acker?.destroy();
   }
 
@@ -145,8 +146,8 @@ export class StreamConsumer {
 
   async lag(): Promise<GroupLag> {
     const { redis, stream, group } = this.#options;
-    const answers = await Promise.all([redis.xinfo('STREAM', stream), redis.xinfo('GROUPS', stream), this.#runs.hidden()]);
-    const [info, groups, hidden] = answers as [unknown[], unknown[][], number];
+    const asked = [redis.xinfo('STREAM', stream), redis.xinfo('GROUPS', stream), this.#runs.hidden()] as const;
+    const [info, groups, hidden] = (await Promise.all(asked)) as [unknown[], unknown[][], number];
     const last = fieldsOf(info)['last-generated-id'];
     const mine = groups.map(fieldsOf).find((fields) => fields['name'] === group) ?? {};
     return {
@@ -159,7 +160,7 @@ export class StreamConsumer {
   /** One connection's life. Rejects when it ends. */
   async #session(sink: EntrySink, signal: AbortSignal, healthy: () => void): Promise<void> {
     const { url, consumer, clock, claimIdleMs, stream, group, count } = this.#options;
-    const reader = await GroupReader.connect(url, `${consumer}-reader`);
+    const reader = await GroupReader.connect(url, `${consumer}-reader`, signal);
     const close = (): void => reader.destroy();
     signal.addEventListener('abort', close, { once: true });
     try {
@@ -175,11 +176,10 @@ export class StreamConsumer {
           nextClaim = clock.monotonicMs() + interval;
         }
         const read: { last?: StreamEntry } = {};
-        const deliver = (entry: StreamEntry): void => {
+        const brought = await reader.read({ stream, group, consumer, count, blockMs, after: '>' }, (entry) => {
           read.last = entry;
           sink.entry(entry);
-        };
-        const brought = await reader.read({ stream, group, consumer, count, blockMs, after: '>' }, deliver);
+        });
         healthy();
         if (brought >= RUN_FROM && read.last !== undefined) await this.#readRuns(reader, sink, signal, read.last.id, nextClaim);
       }

@@ -83,6 +83,8 @@ export class EventSink {
       } catch (error) {
         // Repeating one that was stored is harmless: its id says so.
         this.#queue.unshift(...batch);
+        // Closed for good, and so is the process about to be.
+        if (this.#redis.status === 'end') break;
         if (this.#backoff.attempts === 0) this.#options.log.warn({ err: toError(error) }, 'events wait for redis');
         await sleep(this.#backoff.next(), undefined, { signal }).catch(() => undefined);
       }

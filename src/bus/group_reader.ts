@@ -47,14 +47,17 @@ export class GroupReader {
     socket.on('close', () => this.destroy(new Error('Connection is closed')));
   }
 
-  /** Connects and logs in (redis:// or rediss://, user, password and database of the URL). */
-  static async connect(url: string, name: string): Promise<GroupReader> {
+  /** Connects and logs in (redis:// or rediss://, user, password and database of the URL). Rejects at once when `signal` aborts. */
+  static async connect(url: string, name: string, signal?: AbortSignal): Promise<GroupReader> {
+    signal?.throwIfAborted();
     const { protocol, hostname, port, username, password, pathname } = new URL(url);
     const target = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? 6379 : Number(port) };
     const socket = protocol === 'rediss:' ? connectTls({ ...target, servername: target.host }) : connectTcp(target);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 10_000);
     const reader = new GroupReader(socket);
+    const onAbort = (): void => reader.destroy(new Error('aborted while connecting'));
+    signal?.addEventListener('abort', onAbort, { once: true });
     try {
       // Commands wait in the socket until it is connected; the deadline covers both.
       if (password !== '') await reader.number(['AUTH', ...(username === '' ? [] : [asBytes(username)]), asBytes(password)]);
@@ -64,6 +67,8 @@ export class GroupReader {
     } catch (error) {
       reader.destroy();
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
     }
   }
 

@@ -1,6 +1,6 @@
 // The one life of every process: configuration → resources → run → SIGTERM → close, within ten seconds.
 import type { Clock } from '../core/clock.ts';
-import { UsageError, toError } from '../core/errors.ts';
+import { UsageError, classify, toError } from '../core/errors.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './env.ts';
 import { Health, serveHealth } from './health.ts';
@@ -26,11 +26,14 @@ export interface ServiceContext {
 /** What a service's main.ts exports. A one-shot service resolves when done; a long-running one when `signal` aborted. */
 export type Start = (ctx: ServiceContext) => Promise<void>;
 
+/** From the signal (or the end of a one-shot) on: then nothing is waited for any more. Supervisors kill after ten seconds. */
 const CLOSE_DEADLINE_MS = 7_500;
+/** A service that still has not ended its own work by then has hung. */
+const FORCE_EXIT_MS = 9_000;
 
 /**
  * Runs one service until it is done, fails, or SIGTERM/SIGINT arrives. Exit code 0 done, 1 failed, 2 bad usage or
- * configuration. Ends the process itself when closing takes longer than seven and a half seconds.
+ * configuration. What is not closed seven and a half seconds after the signal is left to the end of the process.
  */
 export async function runService(service: string, readConfig: () => Config, start: Start): Promise<void> {
   let config: Config;
@@ -60,15 +63,20 @@ export async function runService(service: string, readConfig: () => Config, star
   // Half-alive is worse than dead: what nobody caught ends the process, and its supervisor starts it again.
   process.on('unhandledRejection', fail);
   process.on('uncaughtException', fail);
-  stop.signal.addEventListener('abort', () => forceExitAfter(CLOSE_DEADLINE_MS, log), { once: true });
+  const deadline = new AbortController();
+  const closeInTime = once(() => {
+    setTimeout(() => deadline.abort(), CLOSE_DEADLINE_MS);
+    forceExitAfter(FORCE_EXIT_MS, log);
+  });
+  stop.signal.addEventListener('abort', closeInTime, { once: true });
 
   try {
     await runInside(service, config, start, { scope, log, signal: stop.signal, fail });
   } catch (error) {
-    if (!(stop.signal.aborted && (error as { name?: unknown }).name === 'AbortError')) failure ??= toError(error);
+    if (!(stop.signal.aborted && isOfStopping(error))) failure ??= toError(error);
   }
-  forceExitAfter(CLOSE_DEADLINE_MS, log);
-  await scope.close().catch((error: unknown) => log.warn({ err: toError(error) }, 'closing was not clean'));
+  closeInTime();
+  await scope.close(deadline.signal).catch((error: unknown) => log.warn({ err: toError(error) }, 'closing was not clean'));
   const reason = failure;
   if (reason !== null) log.fatal({ err: reason }, `${service} failed: ${reason.message}`);
   process.exit(reason === null ? 0 : reason instanceof UsageError ? 2 : 1);
@@ -91,6 +99,19 @@ async function runInside(
     life.log.info({ port, host: config.metrics.host }, 'metrics, healthz and readyz');
   }
   await start({ service, config, metrics, health, clock: systemClock(), random: Math.random, ...life });
+}
+
+/** What was under way when the process was told to stop: it was aborted, or its connection was cut. */
+function isOfStopping(error: unknown): boolean {
+  return (error as { name?: unknown }).name === 'AbortError' || classify(error) === 'infrastructure';
+}
+
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) work();
+    done = true;
+  };
 }
 
 function forceExitAfter(ms: number, log: Logger): void {

@@ -1,5 +1,7 @@
 // Connections to PostgreSQL and the one way to run a transaction. Owns the session settings that the rest relies on:
 // UTC, short lock waits, commits that are on disk.
+import { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { toError } from '../core/errors.ts';
 import type { Logger } from '../runtime/log.ts';
@@ -12,12 +14,16 @@ export interface PoolOptions {
   name: string;
   log: Pick<Logger, 'warn'>;
   max?: number;
+  /** The process is to end: what the server has not answered four seconds later is cut off. */
+  signal?: AbortSignal;
 }
 
 /** The server gives up first, so that a slow statement ends with a SQLSTATE; the client's limit is for a dead connection. */
 const STATEMENT_TIMEOUT_MS = 15_000;
 const CLIENT_TIMEOUT_MS = 20_000;
 const LOCK_TIMEOUT_MS = 4_000;
+const LAST_ANSWER_MS = 4_000;
+const END_MS = 1_000;
 const MIN_VERSION = 180_000;
 
 /** A date stays `YYYY-MM-DD`: the driver's default is a Date at local midnight. numeric and int8 are text by default. */
@@ -39,16 +45,70 @@ export function clientConfig(url: string, name: string): pg.ClientConfig {
   };
 }
 
+/** The sockets of a pool, those of connections that are being made among them. */
+class Sockets {
+  readonly #open = new Set<Socket>();
+  readonly #allClosed = Promise.withResolvers<undefined>();
+  #state: 'open' | 'ending' | 'cut' = 'open';
+
+  get isCut(): boolean {
+    return this.#state === 'cut';
+  }
+
+  readonly make = (): Socket => {
+    const socket = new Socket();
+    this.#open.add(socket);
+    socket.once('close', () => {
+      this.#open.delete(socket);
+      this.#look();
+    });
+    if (this.isCut) setImmediate(() => destroy(socket));
+    return socket;
+  };
+
+  /** Resolves when all are closed, which somebody else must see to. */
+  async end(): Promise<void> {
+    if (!this.isCut) this.#state = 'ending';
+    this.#look();
+    await this.#allClosed.promise;
+  }
+
+  /** Ends all of them at once, and each that is made from now on: what waits for an answer rejects. */
+  cut(): void {
+    this.#state = 'cut';
+    for (const socket of this.#open) destroy(socket);
+  }
+
+  #look(): void {
+    if (this.#state !== 'open' && this.#open.size === 0) this.#allClosed.resolve(undefined);
+  }
+}
+
+const destroy = (socket: Socket): unknown => socket.destroy(new Error('Connection terminated: the process is ending'));
+const socketsOf = new WeakMap<Pool, Sockets>();
+
 /** A pool that survives the server's restarts: a connection that breaks is replaced, never an unhandled 'error'. */
 export function createPool(url: string, options: PoolOptions): Pool {
-  const pool = new pg.Pool({ ...clientConfig(url, options.name), max: options.max ?? 4, idleTimeoutMillis: 60_000 });
-  const note = (error: Error): void => options.log.warn({ err: error }, 'database connection lost');
-  pool.on('error', note);
+  const sockets = new Sockets();
+  const pool = new pg.Pool({ ...clientConfig(url, options.name), max: options.max ?? 4, idleTimeoutMillis: 60_000, stream: sockets.make });
+  socketsOf.set(pool, sockets);
+  options.signal?.addEventListener('abort', () => setTimeout(() => sockets.cut(), LAST_ANSWER_MS).unref(), { once: true });
+  pool.on('error', (error) => {
+    if (!sockets.isCut) options.log.warn({ err: error }, 'database connection lost');
+  });
   // A checked-out client between two statements has no query to reject, and would end the process.
   pool.on('connect', (client) => {
     client.on('error', () => undefined);
   });
   return pool;
+}
+
+/** Ends a pool's connections: politely while the server answers, after a second in any case. Never throws. */
+export async function closePool(pool: Pool): Promise<void> {
+  const sockets = socketsOf.get(pool);
+  const ended = pool.end().then(() => sockets?.end()).catch(() => undefined);
+  await Promise.race([ended, sleep(END_MS, undefined, { ref: false })]);
+  sockets?.cut();
 }
 
 /**

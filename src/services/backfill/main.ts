@@ -4,7 +4,7 @@ import { closeRedis, connectRedis } from '../../bus/connect.ts';
 import { EventSink } from '../../bus/events.ts';
 import { joinFleet } from '../../bus/fleet.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
-import { createPool } from '../../store/connect.ts';
+import { closePool, createPool } from '../../store/connect.ts';
 import { assertMigrated } from '../../store/migrate.ts';
 import { runBackfill } from './run.ts';
 
@@ -14,8 +14,8 @@ const EVENTS_MS = 1_000;
 export async function start(ctx: ServiceContext): Promise<void> {
   const { config, scope, log, health, clock, random } = ctx;
   for (const part of ['database', 'redis']) health.set(part, false, 'starting');
-  const redis = scope.own(connectRedis(config.redisUrl, { name: 'backfill', log, random }), closeRedis);
-  const pool = scope.own(createPool(config.databaseUrl, { name: 'backfill', log, max: config.backfillWorkers + 2 }), (p) => p.end());
+  const redis = scope.own(connectRedis(config.redisUrl, { name: 'backfill', log, random, signal: ctx.signal }), closeRedis);
+  const pool = scope.own(createPool(config.databaseUrl, { name: 'backfill', log, max: config.backfillWorkers + 2, signal: ctx.signal }), closePool);
   await assertMigrated(pool, { log, signal: ctx.signal, report: (why) => health.set('database', why === null, why ?? '') });
   const instance = await joinFleet(ctx, redis);
   health.set('redis', true, '');

@@ -22,7 +22,8 @@ export interface Connections {
   instance: string;
 }
 
-const FINISH_MS = 6_000;
+/** As long as the database has for an answer (store/connect.ts). */
+const FINISH_MS = 4_000;
 const EVENTS_MS = 1_000;
 
 /** Runs until ctx.signal aborts and what was in hand is settled. */
@@ -61,6 +62,5 @@ export async function distribute(ctx: ServiceContext, { pool, redis, streamRedis
   running.catch((error: unknown) => ctx.fail(error));
   await consumer.run(pump, signal);
   await pump.finish(FINISH_MS, running);
-  consumer.close();
   await Promise.all([beside, events.close(EVENTS_MS)]);
 }

@@ -4,7 +4,7 @@ import { StreamConsumer } from '../../bus/consumer.ts';
 import { joinFleet } from '../../bus/fleet.ts';
 import { streamMarketDataKey } from '../../contracts/index.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
-import { createPool } from '../../store/connect.ts';
+import { closePool, createPool } from '../../store/connect.ts';
 import { assertMigrated } from '../../store/migrate.ts';
 import { distribute } from './distribute.ts';
 
@@ -15,9 +15,11 @@ export async function start(ctx: ServiceContext): Promise<void> {
   const { config, scope, log, health, clock, random } = ctx;
   for (const part of ['database', 'redis', 'lag']) health.set(part, false, 'starting');
 
-  const redis = scope.own(connectRedis(config.redisUrl, { name: GROUP, log, random }), closeRedis);
-  const streamRedis = scope.own(connectRedis(config.streamRedisUrl, { name: `${GROUP}-stream`, log, random }), closeRedis);
-  const pool = scope.own(createPool(config.databaseUrl, { name: GROUP, log, max: 4 }), (p) => p.end());
+  const redis = scope.own(connectRedis(config.redisUrl, { name: GROUP, log, random, signal: ctx.signal }), closeRedis);
+  const streamRedis = scope.own(
+    connectRedis(config.streamRedisUrl, { name: `${GROUP}-stream`, log, random, signal: ctx.signal }), closeRedis,
+  );
+  const pool = scope.own(createPool(config.databaseUrl, { name: GROUP, log, max: 4, signal: ctx.signal }), closePool);
 
   // No entry is taken before there is a database to put it into.
   const report = (why: string | null): void => health.set('database', why === null, why ?? '');

@@ -87,6 +87,8 @@ export class Pump implements EntrySink {
     const deadline = sleep(this.#outage === null ? deadlineMs : 0, undefined, { ref: false });
     await Promise.race([running.then(() => this.#settling), deadline]);
     this.#abandon.abort();
+    // A server that does not answer: nobody waits for it any more.
+    this.#options.consumer.close();
     await running;
     await this.#settling;
   }

@@ -4,7 +4,7 @@ import { closeRedis, connectRedis } from '../../bus/connect.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 
 /** Closed with the scope of `ctx`. */
-export function streamOf({ config, scope, log, random }: ServiceContext, redis: Redis, name: string): Redis {
+export function streamOf({ config, scope, log, random, signal }: ServiceContext, redis: Redis, name: string): Redis {
   if (config.streamRedisUrl === config.redisUrl) return redis;
-  return scope.own(connectRedis(config.streamRedisUrl, { name: `${name}-stream`, log, random }), closeRedis);
+  return scope.own(connectRedis(config.streamRedisUrl, { name: `${name}-stream`, log, random, signal }), closeRedis);
 }

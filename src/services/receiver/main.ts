@@ -17,7 +17,7 @@ export async function start(ctx: ServiceContext): Promise<void> {
   // Ready means that every market is: one that has not told yet must not be missing from the list.
   for (const { marketId } of config.markets) ctx.health.set(`feed ${marketId}`, false, 'starting');
   const connect = (name: string, url: string, blocking = false): ReturnType<typeof connectRedis> =>
-    scope.own(connectRedis(url, { name: `receiver-${name}`, log, blocking, random }), closeRedis);
+    scope.own(connectRedis(url, { name: `receiver-${name}`, log, blocking, random, signal: ctx.signal }), closeRedis);
   const redis = connect('commands', config.redisUrl);
   const stream = connect('stream', config.streamRedisUrl);
   const pubsub = connect('control', config.redisUrl, true);
