@@ -14,6 +14,13 @@ export interface Frame {
 /** A frame that is no text frame we accept; `size` in bytes when known. */
 export type BadFrame = 'binary' | 'oversize' | 'encoding' | 'protocol';
 
+/** Sees what goes over a connection, as it does; must neither keep the bytes nor throw. */
+export interface SessionTap {
+  received(bytes: Buffer, isBinary: boolean, receivedTs: number): void;
+  sent(text: string): void;
+  closed(detail: string): void;
+}
+
 export interface SessionOptions {
   clock: Clock;
   /** Our ping goes out after this much silence, ms; no sign of life in as much time again ends the session. */
@@ -21,6 +28,7 @@ export interface SessionOptions {
   handshakeTimeoutMs?: number;
   maxPayloadBytes?: number;
   onBadFrame?: (kind: BadFrame, detail: string) => void;
+  tap?: SessionTap | null;
   signal?: AbortSignal;
 }
 
@@ -109,6 +117,7 @@ export class Session implements AsyncIterable<Frame[]> {
         this.#over = { code, reason: this.#failure ?? reason.toString() };
         if (this.#watchdog !== null) clearInterval(this.#watchdog);
         this.#wake?.();
+        options.tap?.closed(`${code} ${this.#over.reason}`.trimEnd());
         resolve(this.#over);
       });
     });
@@ -131,7 +140,9 @@ export class Session implements AsyncIterable<Frame[]> {
 
   /** Sends a text frame; silently nothing when the connection is over (`ended` tells). */
   send(text: string): void {
-    if (this.open) this.#socket.send(text);
+    if (!this.open) return;
+    this.#socket.send(text);
+    this.#options.tap?.sent(text);
   }
 
   /** A polite end: close frame, a second for the answer. */
@@ -173,13 +184,15 @@ export class Session implements AsyncIterable<Frame[]> {
 
   #onMessage(data: RawData, isBinary: boolean): void {
     this.#alive();
+    const receivedTs = this.#options.clock.nowMicros();
+    this.#options.tap?.received(data as Buffer, isBinary, receivedTs);
     if (isBinary) {
       this.#options.onBadFrame?.('binary', `${(data as Buffer).length} bytes`);
       return;
     }
     // ws hands text frames over as Buffers whose UTF-8 it has checked.
     const text = (data as Buffer).toString();
-    this.#frames.push({ text, receivedTs: this.#options.clock.nowMicros() });
+    this.#frames.push({ text, receivedTs });
     this.#held += text.length;
     if (this.#held > PAUSE_ABOVE && !this.#socket.isPaused) this.#socket.pause();
     this.#wake?.();

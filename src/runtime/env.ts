@@ -29,6 +29,7 @@ export interface Config {
   readonly claimIdleMs: number;
   readonly batchMaxRows: number;
   readonly bufferMessages: number;
+  readonly capture: { readonly folder: string | null; readonly maxBytes: number };
   readonly backfillDays: number;
   readonly backfillWorkers: number;
   readonly jobLeaseMs: number;
@@ -108,6 +109,7 @@ export function loadConfig(known: Known, environment: Env = process.env, options
     claimIdleMs: whole('CLAIM_IDLE_MS', read('CLAIM_IDLE_MS'), 100, 3_600_000),
     batchMaxRows: whole('BATCH_MAX_ROWS', read('BATCH_MAX_ROWS'), 1, 50_000),
     bufferMessages: whole('RECEIVER_BUFFER_MESSAGES', read('RECEIVER_BUFFER_MESSAGES'), 100, 10_000_000),
+    capture: { folder: read('CAPTURE_DIR') || null, maxBytes: whole('CAPTURE_MAX_MB', read('CAPTURE_MAX_MB'), 1, 100_000_000) * 1024 * 1024 },
     backfillDays: whole('BACKFILL_DAYS', read('BACKFILL_DAYS'), 0, 730),
     backfillWorkers: whole('BACKFILL_WORKERS', read('BACKFILL_WORKERS'), 1, 64),
     jobLeaseMs: whole('JOB_LEASE_MS', read('JOB_LEASE_MS'), 100, 3_600_000),

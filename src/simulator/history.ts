@@ -6,6 +6,8 @@ export const TICK_SHIFT = 1;
 export const TICK_MASK = 6;
 export const LIQUIDATION_SHIFT = 3;
 export const LIQUIDATION_MASK = 24;
+/** A number further back than this is no late trade but another beginning. */
+const STRAGGLERS = 100_000;
 
 export class History {
   readonly #limit: number;
@@ -53,6 +55,16 @@ export class History {
     this.#base = firstSeq;
     this.first = firstSeq;
     this.last = firstSeq - 1;
+  }
+
+  /**
+   * Where a recorded trade belongs. `kept`: it is here already (two connections of a capture heard it). `late`: it is older than what
+   * is kept, and nothing is made of it. `next`: it may be pushed; the history began anew with it unless it follows the last.
+   */
+  place(seq: number): 'kept' | 'late' | 'next' {
+    if (this.size > 0 && seq <= this.last && this.last - seq < STRAGGLERS) return seq >= this.first ? 'kept' : 'late';
+    if (this.last + 1 !== seq) this.restart(seq);
+    return 'next';
   }
 
   ts(seq: number): number {

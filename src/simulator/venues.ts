@@ -14,13 +14,14 @@ interface Entry {
   marketId: string;
   create(world: World, specs: readonly Spec[], keep: number): Venue;
   specs(nowMs: number): Spec[];
-  claims(url: string): boolean;
+  claims(recording: Recording): boolean;
   frames(recording: Recording): StreamFrame[];
-  recordedSpecs(recordings: readonly Recording[], frames: readonly StreamFrame[]): Spec[];
+  /** `known`: the generated instruments, for recordings that hold no list. */
+  recordedSpecs(recordings: readonly Recording[], frames: readonly StreamFrame[], known: readonly Spec[]): Spec[];
 }
 
 const spotOrUsdm = (marketId: 'binance_spot' | 'binance_usdm'): Pick<Entry, 'claims' | 'frames' | 'recordedSpecs'> => ({
-  claims: (url) => binanceTape.marketOfUrl(url) === marketId,
+  claims: (recording) => (recording.marketId ?? binanceTape.marketOfUrl(recording.url)) === marketId,
   frames: binanceTape.framesOf,
   recordedSpecs: (recordings, frames) => binanceTape.specsOf(marketId, recordings, frames),
 });
@@ -28,7 +29,8 @@ const spotOrUsdm = (marketId: 'binance_spot' | 'binance_usdm'): Pick<Entry, 'cla
 const ENTRIES: readonly Entry[] = [
   {
     marketId: 'deribit', create: (world, specs, keep) => new DeribitVenue(world, specs, keep), specs: deribitSpecs,
-    claims: deribitTape.isDeribit, frames: deribitTape.framesOf, recordedSpecs: deribitTape.specsOf,
+    claims: ({ marketId, url }) => (marketId === null ? deribitTape.isDeribit(url) : marketId === 'deribit'),
+    frames: deribitTape.framesOf, recordedSpecs: deribitTape.specsOf,
   },
   {
     marketId: SPOT_FLAVOUR.marketId, create: (world, specs, keep) => new BinanceVenue(world, SPOT_FLAVOUR, specs, keep), specs: spotSpecs,
@@ -45,11 +47,12 @@ export function createVenues(world: World, recordings: readonly Recording[], kee
   const venues = new Map<string, Venue>();
   const tapes: Tape[] = [];
   for (const entry of ENTRIES) {
-    const mine = recordings.filter((recording) => entry.claims(recording.url));
+    const mine = recordings.filter((recording) => entry.claims(recording));
     const reels = mine.map((recording) => ({ name: recording.file, frames: entry.frames(recording) }));
-    const recorded = entry.recordedSpecs(mine, reels.flatMap((reel) => reel.frames));
+    const generated = entry.specs(world.nowMs());
+    const recorded = entry.recordedSpecs(mine, reels.flatMap((reel) => reel.frames), generated);
     const names = new Set(recorded.map((spec) => spec.symbol));
-    const specs = [...entry.specs(world.nowMs()).filter((spec) => !names.has(spec.symbol)), ...recorded];
+    const specs = [...generated.filter((spec) => !names.has(spec.symbol)), ...recorded];
     const venue = entry.create(world, specs, keep);
     venues.set(entry.marketId, venue);
     tapes.push(...reels.map((reel) => ({ ...reel, venue })));

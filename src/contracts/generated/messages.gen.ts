@@ -125,7 +125,7 @@ export type SubscriptionCommand = z.infer<typeof subscriptionCommandSchema>;
 /** What goes out on channel:system_events and, durably, to stream:system_events. */
 export const systemEventSchema = z.strictObject({
   event_id: z.string().max(128),
-  type: z.enum(["subscription.accepted","subscription.rejected","subscription.removed","subscription.invalid","subscription.pattern","feed.connected","feed.disconnected","feed.stale","feed.fresh","feed.gap","feed.overflow","feed.malformed","feed.platform","dlq.entry","dlq.trimmed","instrument.unknown","state.changed","audit.requested","audit.finished","gap.closed","gap.unfillable","job.dead","rate.banned","memory.level","service.started","service.stopped"]),
+  type: z.enum(["subscription.accepted","subscription.rejected","subscription.removed","subscription.invalid","subscription.pattern","feed.connected","feed.disconnected","feed.stale","feed.fresh","feed.gap","feed.overflow","feed.malformed","feed.platform","capture.paused","capture.resumed","dlq.entry","dlq.trimmed","instrument.unknown","state.changed","audit.requested","audit.finished","gap.closed","gap.unfillable","job.dead","rate.banned","memory.level","service.started","service.stopped"]),
   severity: z.enum(["info","warning","error","critical"]),
   market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts).").optional(),
   symbol: z.string().max(96).optional(),

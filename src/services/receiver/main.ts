@@ -7,6 +7,7 @@ import { controlSubscriptionsKey } from '../../contracts/index.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
 import type { MarketConfig } from '../../runtime/env.ts';
 import { untilStopped, type ServiceContext } from '../../runtime/service.ts';
+import { openCapture } from './capture/open.ts';
 import { MarketReceiver } from './market.ts';
 import { receiverMetrics } from './metrics.ts';
 
@@ -28,11 +29,12 @@ export async function start(ctx: ServiceContext): Promise<void> {
   const events = new EventSink(redis, { source, nowMicros: () => clock.nowMicros(), random, log });
   scope.own(events, (sink) => sink.close(EVENTS_DEADLINE_MS));
   const metrics = receiverMetrics(ctx.metrics);
+  const tapOf = openCapture(ctx, instanceId, events);
 
   const startMarket = async (market: MarketConfig): Promise<MarketReceiver> => {
     const venue = MARKETS[market.marketId];
     if (venue === undefined) throw new Error(`unknown market ${market.marketId}`);
-    return MarketReceiver.start({ ctx, config: market, market: venue, stream, redis, events, metrics, instanceId });
+    return MarketReceiver.start({ ctx, config: market, market: venue, stream, redis, events, metrics, instanceId, tap: tapOf(market.marketId) });
   };
   const markets = await Promise.all(config.markets.map(startMarket));
   scope.own(markets, async (all) => {

@@ -23,7 +23,7 @@ import { Pipeline } from './pipeline.ts';
 import { Presence } from './presence.ts';
 import { StalenessProbe } from './probe.ts';
 import { RedisLoss } from './redis_loss.ts';
-import { ShardSet } from './shards.ts';
+import { ShardSet, type ShardSetOptions } from './shards.ts';
 import { Shedding, WITHHELD } from './shedding.ts';
 import { FeedStatusReporter } from './status.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -40,6 +40,7 @@ export interface MarketDeps {
   events: EventSink;
   metrics: ReceiverMetrics;
   instanceId: string;
+  tap: ShardSetOptions['tap'];
 }
 
 const TICK_MS = 50;
@@ -176,9 +177,7 @@ export class MarketReceiver {
       setInterval(() => {
         // What is asked while Redis is away would pile up in the client.
         if (this.#d.redis.status !== 'ready') return;
-        this.control
-          .sync()
-          .catch((error: unknown) => this.#log.debug({ err: toError(error) }, 'wanted set not re-read'));
+        this.control.sync().catch((error: unknown) => this.#log.debug({ err: toError(error) }, 'wanted set not re-read'));
       }, RESYNC_MS),
     );
   }
@@ -207,6 +206,7 @@ export class MarketReceiver {
       feed: market.feed,
       clock,
       random,
+      tap: this.#d.tap,
       budget: new ConnectBudget(clock, market.feed.limits.maxConnectsPer5Min),
       onFrames: (...batch) => this.#pipeline.take(...batch),
       onWire: (wire, outcome, detail) => this.#subscriptions.onWire(wire, outcome, detail),

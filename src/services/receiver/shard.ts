@@ -6,7 +6,7 @@ import { Backoff } from '../../core/backoff.ts';
 import type { Clock } from '../../core/clock.ts';
 import { toError } from '../../core/errors.ts';
 import type { ControlEvent, FeedProtocol } from '../../exchanges/exchange.ts';
-import { HandshakeError, openSession, type BadFrame, type Frame, type Session } from '../../net/websocket.ts';
+import { HandshakeError, openSession, type BadFrame, type Frame, type Session, type SessionTap } from '../../net/websocket.ts';
 import { Connection, type WireOutcome } from './connection.ts';
 
 export interface ShardHooks {
@@ -23,6 +23,8 @@ export interface ShardHooks {
   mayConnect: (signal: AbortSignal) => Promise<void>;
   onConnecting: (cause: string) => void;
   onTrouble: (shard: Shard, reason: string) => void;
+  /** Who watches each connection; null: nobody. */
+  tap?: ((url: string) => SessionTap) | null | undefined;
 }
 
 export interface ShardOptions extends ShardHooks {
@@ -220,6 +222,7 @@ export class Shard {
       clock,
       pingAfterMs: feed.limits.pingAfterMs,
       onBadFrame: this.#o.onBadFrame,
+      tap: this.#o.tap?.(url) ?? null,
       signal: this.#stop.signal,
     });
     const connection = new Connection({

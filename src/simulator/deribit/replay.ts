@@ -42,10 +42,14 @@ function replayTrades(venue: DeribitVenue, instrument: string, data: string, hea
     const amount = plainDecimal(numberText(text, 'amount'));
     if (price === null || amount === null) continue;
     const { history, spec } = market;
-    if (history.last + 1 !== trade.trade_seq) history.restart(trade.trade_seq);
+    const place = history.place(trade.trade_seq);
+    if (place === 'kept') {
+      for (const channel of hearers) channel.add(text);
+      continue;
+    }
     const isSell = trade.direction === 'sell';
     const lots = Math.round(parseScaled(amount, spec.amountDecimals) / spec.lot);
-    market.record(trade.timestamp * 1000, parseScaled(price, spec.priceDecimals), lots, isSell, 0);
+    if (place === 'next') market.record(trade.timestamp * 1000, parseScaled(price, spec.priceDecimals), lots, isSell, 0);
     const why = hearers.length === 0 ? null : withheld(venue.world, market);
     const sent = hearers.length > 0 && why === null;
     const { trade_seq: seq, trade_id: id } = trade;

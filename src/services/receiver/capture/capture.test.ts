@@ -1,0 +1,220 @@
+// The raw capture: what is in its files, how they are bounded, and that no trouble with them troubles the receiver.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../runtime/clock.ts';
+import { textsOf } from '../../../simulator/packed.ts';
+import { readRecordings } from '../../../simulator/recording.ts';
+import { openStage, until } from '../../../testing/receiver.ts';
+import { Capture } from './capture.ts';
+import { CaptureFiles } from './files.ts';
+import { putRecord, recordSize, type Kind, type Report } from './format.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'tapekeeper-test-capture-'));
+let folders = 0;
+const newFolder = (): string => join(root, String(++folders));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+interface Line {
+  t: number;
+  conn: number;
+  kind: string;
+  data?: string;
+  url?: string;
+  market_id?: string;
+}
+
+const filesOf = (folder: string): string[] => readdirSync(folder).sort();
+const linesOf = (path: string): Line[] =>
+  [...textsOf(path, readFileSync(path))].join('').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Line);
+
+function chunkOf(...records: [Kind, number, number, string][]): Buffer {
+  const chunk = Buffer.alloc(records.reduce((sum, [, , , text]) => sum + recordSize(Buffer.byteLength(text)), 0));
+  let at = 0;
+  for (const [kind, micros, conn, text] of records) at = putRecord(chunk, at, kind, micros, conn, Buffer.from(text));
+  return chunk;
+}
+
+const T = 1_790_000_000_000_000;
+const opened = (market: string): string => JSON.stringify({ market_id: market, url: `wss://${market}.test/ws` });
+/** Text that does not compress. */
+const noise = (length: number): string => Array.from({ length }, () => String.fromCharCode(33 + Math.floor(Math.random() * 90))).join('');
+
+describe('the files', () => {
+  it('hold what every connection received and sent, and when, in files of their market', () => {
+    const folder = newFolder();
+    const files = new CaptureFiles({ folder, run: '1-20261128T100000', maxBytes: 1e9 }, () => undefined);
+    files.take(chunkOf(
+      ['connect', T, 1, opened('one')], ['connect', T + 1, 2, opened('one')], ['connect', T + 2, 3, opened('two')], ['send', T + 3, 1, '{"id":1}'],
+      ['recv', T + 1_000_004, 1, '{"a":"é\\n"}'], ['recv', T + 5, 2, 'no JSON "at all'], ['binary', T + 6, 3, '\u0001'], ['close', T + 7, 2, '1006'],
+    ));
+    files.close();
+    expect(filesOf(folder)).toEqual(['one.1-20261128T100000.0001.jsonl.zst', 'two.1-20261128T100000.0002.jsonl.zst']);
+    const [one, two] = filesOf(folder).map((name) => linesOf(join(folder, name)));
+    expect(one?.filter(({ kind }) => kind !== 'connect')).toEqual([
+      { t: 1_790_000_000.000003, conn: 1, kind: 'send', data: '{"id":1}' },
+      { t: 1_790_000_001.000004, conn: 1, kind: 'recv', data: '{"a":"é\\n"}' },
+      { t: 1_790_000_000.000005, conn: 2, kind: 'recv', data: 'no JSON "at all' },
+      { t: 1_790_000_000.000007, conn: 2, kind: 'close', data: '1006' },
+    ]);
+    const connects = one?.filter(({ kind }) => kind === 'connect').map(({ conn, url, market_id }) => [conn, url, market_id]);
+    expect(connects).toContainEqual([2, 'wss://one.test/ws', 'one']);
+    expect(two?.at(-1)).toEqual({ t: 1_790_000_000.000006, conn: 3, kind: 'binary', data: 'AQ==' });
+  });
+
+  it('change by size and by time, each complete in itself, and stay within the bound, the oldest going first', () => {
+    const folder = newFolder();
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'not-ours.txt'), 'x'.repeat(1_000));
+    const maxBytes = 800_000;
+    const files = new CaptureFiles({ folder, run: '1-r', maxBytes }, () => undefined);
+    files.take(chunkOf(['connect', T, 7, opened('one')]));
+    for (let i = 0; i < 60; i++) {
+      files.take(chunkOf(['recv', T + i * 1000, 7, noise(30_000)]));
+      files.flush();
+    }
+    files.take(chunkOf(['recv', T + 2 * 3_600_000_000, 7, 'two hours later']));
+    files.close();
+    const names = filesOf(folder).filter((name) => name.endsWith('.zst'));
+    expect(names.length).toBeGreaterThan(4);
+    expect(names[0]).not.toContain('.0001.');
+    const total = names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+    expect(total).toBeLessThanOrEqual(maxBytes);
+    expect(total).toBeGreaterThan(maxBytes / 2);
+    for (const name of names) expect(linesOf(join(folder, name))[0]).toMatchObject({ kind: 'connect', conn: 7, market_id: 'one' });
+    expect(linesOf(join(folder, names.at(-1) ?? '')).map(({ data }) => data)).toEqual([undefined, 'two hours later']);
+    expect(filesOf(folder)).toContain('not-ours.txt');
+  });
+
+  it('are readable up to wherever they were cut', () => {
+    const folder = newFolder();
+    const files = new CaptureFiles({ folder, run: '1-r', maxBytes: 1e9 }, () => undefined);
+    files.take(chunkOf(['connect', T, 1, opened('one')]));
+    for (let i = 0; i < 20; i++) {
+      const record = (j: number): [Kind, number, number, string] => ['recv', T + i * 1000 + j, 1, `${i * 50 + j} ${noise(50)}`];
+      files.take(chunkOf(...Array.from({ length: 50 }, (_record, j) => record(j))));
+      files.flush();
+    }
+    files.close();
+    const [name = ''] = filesOf(folder);
+    const whole = readRecordings(folder)[0]?.frames ?? [];
+    expect(whole).toHaveLength(1_000);
+    const size = statSync(join(folder, name)).size;
+    let most = 0;
+    for (let cut = 1; cut < size; cut = Math.ceil(cut * 1.3)) {
+      const copy = newFolder();
+      mkdirSync(copy);
+      copyFileSync(join(folder, name), join(copy, name));
+      truncateSync(join(copy, name), size - cut);
+      const frames = readRecordings(copy)[0]?.frames ?? [];
+      expect(frames.map(({ text }) => text)).toEqual(whole.slice(0, frames.length).map(({ text }) => text));
+      // No more is lost than the piece that the cut goes through.
+      expect(frames.length).toBeGreaterThanOrEqual(Math.floor((1 - cut / size) * 20 - 1) * 50);
+      most = Math.max(most, frames.length);
+    }
+    expect(most).toBeGreaterThanOrEqual(950);
+  });
+
+  it('are begun anew after the disk was full; what was written stays', (context) => {
+    const folder = newFolder();
+    mkdirSync(folder);
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', folder]).status !== 0) return context.skip();
+    try {
+      const reports: Report[] = [];
+      const files = new CaptureFiles({ folder, run: '1-r', maxBytes: 1e9 }, (report) => reports.push(report));
+      const put = (text: string): void => {
+        files.take(chunkOf(['recv', T, 1, text]));
+        files.flush();
+      };
+      files.take(chunkOf(['connect', T, 1, opened('one')]));
+      put('first');
+      put(noise(400_000));
+      expect(reports.filter(({ type }) => type !== 'taken')).toEqual([
+        expect.objectContaining({ type: 'stored', frames: 1 }), { type: 'failed', frames: 1, reason: 'ENOSPC: no space left on device, write' },
+      ]);
+      expect(readRecordings(folder)[0]?.frames[0]?.text).toBe('first');
+      for (const name of filesOf(folder)) rmSync(join(folder, name));
+      put('later');
+      files.close();
+      expect(readRecordings(folder)[0]?.frames.map(({ text }) => text)).toEqual(['later']);
+    } finally {
+      spawnSync('umount', [folder]);
+    }
+  });
+});
+
+describe('the capture', () => {
+  it('pauses when it cannot write, says so once, and goes on when it can, with its connections told again', async () => {
+    const folder = newFolder();
+    writeFileSync(folder, 'in the way');
+    let [nowMs, lost] = [0, 0];
+    const told: string[] = [];
+    const capture = new Capture({
+      folder, run: '1-r', maxBytes: 1e9, clock: { ...systemClock(), monotonicMs: () => nowMs, nowMicros: () => T },
+      onPaused: (reason) => told.push(reason), onResumed: (count) => told.push(`resumed, ${count} lost`),
+      onStored: () => undefined, onLost: (count) => (lost += count),
+    });
+    const tap = capture.connection('one', 'wss://one.test/ws');
+    tap.received(Buffer.from('lost'), false, T + 1);
+    await until(() => lost === 1);
+    tap.received(Buffer.from('lost too'), false, T + 2);
+    expect(told).toEqual([expect.stringMatching(/^(EEXIST|ENOTDIR)/)]);
+    expect(lost).toBe(2);
+    rmSync(folder);
+    nowMs += 10_000;
+    await until(() => {
+      if (told.length === 1) tap.received(Buffer.from('seen'), false, T + 3);
+      return told.length === 2;
+    });
+    tap.closed('1000');
+    await capture.close();
+    expect(told[1]).toMatch(/^resumed, \d+ lost$/);
+    const lines = linesOf(join(folder, filesOf(folder)[0] ?? ''));
+    expect(lines[0]).toMatchObject({ kind: 'connect', conn: 1, market_id: 'one' });
+    expect(lines.find(({ kind }) => kind === 'lost')?.data).toBe(told[1]?.split(' ')[1]);
+    expect(lines.some(({ data }) => data === 'seen')).toBe(true);
+    expect(lines.at(-1)).toMatchObject({ kind: 'close', data: '1000' });
+  });
+
+  it('never stops the receiver: in a folder that cannot be it is paused, and the market is received', async () => {
+    const folder = newFolder();
+    writeFileSync(folder, 'in the way');
+    const stage = await openStage({ MARKETS: 'binance_spot', BINANCE_SPOT_SYMBOLS: 'BTCUSDT', CAPTURE_DIR: join(folder, 'below') });
+    try {
+      const receiver = await stage.receive();
+      await until(async () => (await stage.published.count('binance_spot')) > 100);
+      await until(async () => (await stage.published.events('capture.paused')).length > 0);
+      expect((await stage.published.events('capture.paused'))[0]).toMatchObject({ severity: 'warning', data: { folder: join(folder, 'below') } });
+      expect(await receiver.metric('receiver_capture_paused')).toBe(1);
+      await until(async () => (await receiver.metric('receiver_capture_lost_frames_total')) > 0);
+      expect(receiver.health.ready).toBe(true);
+    } finally {
+      await stage.close();
+    }
+  });
+
+  it('holds every frame that the receiver counts, and its figures say so', async () => {
+    const folder = newFolder();
+    const symbols = { BINANCE_SPOT_SYMBOLS: 'BTCUSDT', BINANCE_USDM_SYMBOLS: 'BTCUSDT' };
+    const stage = await openStage({ MARKETS: 'binance_spot,binance_usdm', ...symbols, CAPTURE_DIR: folder });
+    try {
+      const receiver = await stage.receive();
+      await until(async () => (await stage.published.count('binance_usdm')) > 100);
+      await receiver.stop();
+      const lines = filesOf(folder).flatMap((name) => linesOf(join(folder, name)));
+      const received = lines.filter(({ kind }) => kind === 'recv').length;
+      expect(received).toBe(await receiver.metric('receiver_frames_total'));
+      expect(received).toBe(await receiver.metric('receiver_captured_frames_total'));
+      expect(await receiver.metric('receiver_capture_disk_bytes')).toBe(filesOf(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0));
+      expect(await receiver.metric('receiver_capture_lost_frames_total')).toBe(0);
+      // Spot has one connection, USD-M one for quotes and one for the rest: each is told apart, opened and closed.
+      expect(new Set(lines.map(({ conn }) => conn)).size).toBe(3);
+      expect(lines.filter(({ kind }) => kind === 'close')).toHaveLength(3);
+      expect(lines.filter(({ kind }) => kind === 'send').every(({ data }) => data?.includes('"method"'))).toBe(true);
+    } finally {
+      await stage.close();
+    }
+  });
+});

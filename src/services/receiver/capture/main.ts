@@ -1,0 +1,22 @@
+// The capture's worker thread: chunks in, files out. A disk that stalls holds up this thread and nobody else.
+import { parentPort, workerData } from 'node:worker_threads';
+import { CaptureFiles } from './files.ts';
+import type { FilesOptions } from './format.ts';
+
+/** What a killed process loses of its capture at most. */
+const FLUSH_MS = 1_000;
+
+const port = parentPort;
+if (port !== null) {
+  const files = new CaptureFiles(workerData as FilesOptions, (report) => port.postMessage(report));
+  const timer = setInterval(() => files.flush(), FLUSH_MS);
+  port.on('message', (chunk: Uint8Array | null) => {
+    if (chunk !== null) {
+      files.take(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+      return;
+    }
+    clearInterval(timer);
+    files.close();
+    port.close();
+  });
+}
