@@ -33,7 +33,7 @@ export class Runbook {
   readonly #env: Readonly<Record<string, string>>;
   readonly #folder = mkdtempSync(join(tmpdir(), 'tapekeeper-test-runbook-'));
   readonly #ran = new Set<number>();
-  readonly #following = new Set<ChildProcess>();
+  readonly #children = new Set<ChildProcess>();
 
   /** `name` is the document's file in docs/runbooks; `env` leads to the test's servers (REDIS_URL, DATABASE_URL, MARKETS, …). */
   constructor(name: string, env: Readonly<Record<string, string>>) {
@@ -58,7 +58,6 @@ export class Runbook {
   /** Starts a command that does not end by itself. */
   follow(start: string, values: Readonly<Record<string, string>> = {}): Following {
     const child = this.#spawn(this.#next(start, values));
-    this.#following.add(child);
     const out = collect(child);
     const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
     return {
@@ -77,8 +76,9 @@ export class Runbook {
     };
   }
 
+  /** Ends what still runs. */
   close(): void {
-    for (const child of this.#following) endGroup(child);
+    for (const child of this.#children) endGroup(child);
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -95,7 +95,10 @@ export class Runbook {
 
   #spawn(command: string): ChildProcess {
     // A group of its own: a command that is stopped takes what it has started along.
-    return spawn('sh', ['-c', command], { cwd: ROOT, env: this.#env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn('sh', ['-c', command], { cwd: ROOT, env: this.#env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    this.#children.add(child);
+    child.once('close', () => this.#children.delete(child));
+    return child;
   }
 
   /** redis-cli leads to the test's Redis without another word; psql is the driver's where there is none. */
@@ -104,7 +107,7 @@ export class Runbook {
     this.#tool('redis-cli', `exec ${real === '' ? '/usr/bin/redis-cli' : real} -u "$REDIS_URL" "$@"`);
     if (!installed('psql')) {
       process.stdout.write('psql is not on this machine: its -c is run through the driver (Debian, Ubuntu: apt-get install postgresql-client)\n');
-      const program = `const pg = require('pg'); const c = new pg.Client(process.argv[1]); c.connect().then(() => c.query(process.argv[2]))
+      const program = `const pg = require('pg'); const c = new pg.Client(process.argv[2]); c.connect().then(() => c.query(process.argv[3]))
         .then((r) => { for (const row of r.rows) process.stdout.write(Object.values(row).join(' | ') + '\\n'); return c.end(); })
         .catch((e) => { process.stderr.write(e.message + '\\n'); process.exit(1); });`;
       const file = join(this.#folder, 'psql.cjs');
@@ -121,8 +124,7 @@ export class Runbook {
   }
 }
 
-/** Whether a program is there and runs. */
-export const installed = (program: string): boolean => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
+const installed = (program: string): boolean => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 
 function collect(child: ChildProcess): () => string {
   let text = '';

@@ -48,5 +48,5 @@ describe.skipIf(!redisServerInstalled())('runbook dynamic-subscription', () => {
     await until(() => atExchange().includes('ethusdt'));
     await until(async () => (await stage.published.trades('ETHUSDT')).length > 0);
     expect(book.left).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 });

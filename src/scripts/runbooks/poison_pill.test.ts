@@ -76,5 +76,5 @@ describe.skipIf(!redisServerInstalled())('runbook poison-pill', () => {
     expect((await book.run('redis-cli XTRIM')).out).toBe('2\n');
     expect(await letters()).toEqual([]);
     expect(book.left).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 });

@@ -29,5 +29,5 @@ describe.skipIf(!redisServerInstalled())('runbook position-mismatch', () => {
     expect((await book.run('redis-cli GET')).out).toBe('LOCKED\n');
     expect((await book.run('psql')).out).toMatch(/system-lock \| deribit \| position differs from the exchange/);
     expect(book.left).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 });

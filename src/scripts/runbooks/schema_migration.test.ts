@@ -89,7 +89,7 @@ describe.skipIf(!redisServerInstalled())('runbook schema-migration', () => {
     expect(await applied()).toEqual(migrationNames());
     expect((await book.run('npm run doctor')).out).toMatch(/migrations +/);
     expect(book.left).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 
   it('leaves nothing of a file that failed, and the fleet goes on', async () => {
     await goBack();
@@ -107,7 +107,7 @@ describe.skipIf(!redisServerInstalled())('runbook schema-migration', () => {
     expect((await mended.run('npm run migrate -- up')).code).toBe(0);
     mended.close();
     expect(await applied()).toEqual(migrationNames());
-  }, 60_000);
+  }, 120_000);
 
   it('lets running services go on when the database is newer, and refuses to start old ones', async () => {
     await client.query(`INSERT INTO pgmigrations (name, run_on) VALUES ('9999_of_tomorrow', now())`);
@@ -120,5 +120,5 @@ describe.skipIf(!redisServerInstalled())('runbook schema-migration', () => {
     expect(said).toContain('the database is newer than this build: it has 9999_of_tomorrow');
     const meanwhile = await trades();
     await until(async () => (await trades()) > meanwhile);
-  }, 60_000);
+  }, 120_000);
 });

@@ -63,7 +63,7 @@ describe.skipIf(!redisServerInstalled())('runbook unlock', () => {
     const { rows } = await client.query<{ reason: string; found: string }>(
       `SELECT reason, detail->>'forced' AS found FROM operator_actions WHERE action IN ('system-lock', 'system-unlock') ORDER BY action_id`);
     expect(rows).toEqual([{ reason: 'gap of Tuesday is known', found: 'true' }, { reason: 'odd prices since noon', found: null }]);
-  }, 60_000);
+  }, 120_000);
 
   it('locks by the written word alone', async () => {
     await stage.published.redis.set(systemStateSimpleKey, 'HEALTHY');
@@ -74,5 +74,5 @@ describe.skipIf(!redisServerInstalled())('runbook unlock', () => {
       AND by = 'hand-written SET'`)).rowCount! > 0, 5_000);
     expect(await states()).toEqual(['LOCKED', 'LOCKED']);
     expect(book.left).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 });
