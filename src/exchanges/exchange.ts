@@ -114,6 +114,8 @@ export interface FeedLimits {
   maxSessionAgeMs: number | null;
   /** At most this many connection attempts per five minutes. */
   maxConnectsPer5Min: number;
+  /** Connections that may be open at once, with room left to replace them. */
+  maxSessions: number;
   /** Our own ping after this much silence, ms. */
   pingAfterMs: number;
 }

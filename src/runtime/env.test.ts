@@ -58,6 +58,14 @@ describe('loadConfig', () => {
     expect(refusal({ DERIBIT_PRIORTY: 'A' })).toMatch('DERIBIT_PRIORTY: unknown variable, did you mean DERIBIT_PRIORITY?');
   });
 
+  it('tells patterns from symbols, and refuses those that can never match', () => {
+    const config = load({ MARKETS: 'deribit', DERIBIT_SYMBOLS: 'BTC-*-C,BTC-PERPETUAL, kind:perpetual' });
+    expect(config.markets[0]).toMatchObject({ symbols: ['BTC-PERPETUAL'], patterns: ['BTC-*-C', 'kind:perpetual'] });
+    expect(refusal({ DERIBIT_SYMBOLS: 'kind:optoin' })).toMatch(/^DERIBIT_SYMBOLS: "kind:optoin" is not one of .*, did you mean kind:option\?$/);
+    expect(refusal({ DERIBIT_SYMBOLS: 'BTC-**' })).toContain('DERIBIT_SYMBOLS: "BTC-**" has **');
+    expect(refusal({ DERIBIT_PRIORITY: 'BTC-*' })).toContain('DERIBIT_PRIORITY: "BTC-*" is a pattern');
+  });
+
   it('reads secrets from files and remembers what must not be logged', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'env-')), 'url');
     writeFileSync(file, 'postgres://fleet:s3cr%40t@db:5432/fleet\n');
@@ -82,7 +90,7 @@ describe('loadConfig', () => {
     };
     expect(load(given).markets).toEqual([{
       marketId: 'deribit', exchange: 'deribit', wsUrl: 'wss://test.deribit.com/ws/api/v2', restUrl: 'https://test.deribit.com/api/v2',
-      symbols: ['BTC-PERPETUAL', 'ETH-PERPETUAL'], priority: ['BTC-PERPETUAL'],
+      symbols: ['BTC-PERPETUAL', 'ETH-PERPETUAL'], patterns: [], priority: ['BTC-PERPETUAL'],
     }]);
     expect(refusal({ DERIBIT_SYMBOLS_FILE: '/nowhere/x' })).toBe('DERIBIT_SYMBOLS_FILE: cannot read /nowhere/x');
     expect(refusal({ ...given, DERIBIT_SYMBOLS: 'X' })).toBe('DERIBIT_SYMBOLS and DERIBIT_SYMBOLS_FILE are both set: keep one');

@@ -1,9 +1,11 @@
 // The only reader of process.env: parses it once, at the door, into a frozen Config. A typo, an unknown market or a bad URL
 // stops the start with one line that names the variable and the value. `.env.example` lists all of them (a test compares).
 import { readFileSync } from 'node:fs';
-import { channelValues, resolutionValues, show, tradeSchema, type Channel, type Resolution } from '../contracts/index.ts';
+import { channelValues, resolutionValues, show, type Channel, type Resolution } from '../contracts/index.ts';
 import { UsageError } from '../core/errors.ts';
+import { isPattern } from '../core/patterns.ts';
 import { closestName } from '../core/spelling.ts';
+import { symbolName, symbolOrPattern } from './symbol_names.ts';
 import { VARIABLES, type VariableName } from './variables.ts';
 
 export interface MarketConfig {
@@ -12,6 +14,7 @@ export interface MarketConfig {
   readonly wsUrl: string;
   readonly restUrl: string;
   readonly symbols: readonly string[];
+  readonly patterns: readonly string[];
   /** Those that stay subscribed to the last when Redis fills up. */
   readonly priority: readonly string[];
 }
@@ -191,23 +194,20 @@ function marketConfig(id: string, known: Known, given: (name: string) => string,
   };
   const symbolsOf = (suffix: '_SYMBOLS' | '_PRIORITY', otherwise: readonly string[]): readonly string[] => {
     const text = given(name + suffix);
-    return text === '' ? otherwise : list(text).map((symbol) => symbolName(name + suffix, symbol));
+    return text === '' ? otherwise : list(text).map((symbol) => (suffix === '_SYMBOLS' ? symbolOrPattern : symbolName)(name + suffix, symbol));
   };
-  const symbols = symbolsOf('_SYMBOLS', market.defaultSymbols);
+  const wanted = symbolsOf('_SYMBOLS', market.defaultSymbols);
+  const symbols = wanted.filter((symbol) => !isPattern(symbol));
   return {
     marketId: id,
     exchange: market.exchange,
     wsUrl: base('_WS_URL', market.wsUrl, ['ws:', 'wss:']),
     restUrl: base('_REST_URL', market.restUrl, ['http:', 'https:']),
     symbols,
+    patterns: wanted.filter(isPattern),
     // The order of the configuration tells what matters most; what was subscribed by command comes last.
     priority: symbolsOf('_PRIORITY', symbols.slice(0, Math.ceil(symbols.length / 2))),
   };
-}
-
-function symbolName(name: string, value: string): string {
-  if (tradeSchema.shape.symbol.safeParse(value).success && value.isWellFormed()) return value;
-  throw new UsageError(`${name}: ${show(value)} cannot be a symbol: at most 96 characters, no space, quote or backslash`);
 }
 
 /** The simulator serves each market below its id, with the path of the real base. */

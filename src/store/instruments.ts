@@ -127,6 +127,14 @@ export async function markExpired(client: Pick<Client, 'query'>, beforeMicros: n
   return rows;
 }
 
+/** Those of a market's symbols that are not open any more because they expired. */
+export async function findExpiredAmong(client: Pick<Client, 'query'>, marketId: string, symbols: readonly string[]): Promise<Set<string>> {
+  if (symbols.length === 0) return new Set();
+  const { rows } = await client.query<{ symbol: string }>(
+    `SELECT symbol FROM instruments WHERE market_id = $1 AND symbol = ANY($2) AND status <> 'open' AND expiry < now()`, [marketId, symbols]);
+  return new Set(rows.map(({ symbol }) => symbol));
+}
+
 /** Those of `keys` that expired, or are not open any more, since before `beforeMicros`. */
 export async function findGone(client: Pick<Client, 'query'>, keys: readonly InstrumentKey[], beforeMicros: number): Promise<InstrumentKey[]> {
   const { rows } = await client.query<InstrumentKey>(

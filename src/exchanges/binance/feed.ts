@@ -15,7 +15,7 @@ export interface StreamNames {
 const HOUR_MS = 3_600_000;
 // Unknown streams are acknowledged like known ones: only LIST_SUBSCRIPTIONS tells, and of an unknown symbol not even that.
 // 24 h cut: we leave after 23. 300 connection attempts per 5 minutes and IP, which other processes may share.
-const SHARED = { maxRequestBytes: 4000, maxSessionAgeMs: 23 * HOUR_MS, maxConnectsPer5Min: 150, pingAfterMs: 30_000 };
+const SHARED = { maxRequestBytes: 4000, maxSessionAgeMs: 23 * HOUR_MS, maxConnectsPer5Min: 150, maxSessions: 50, pingAfterMs: 30_000 };
 /** 1,024 streams per connection; 5 frames per second of ours, pongs included. */
 export const SPOT_LIMITS: FeedLimits = { ...SHARED, maxWirePerSession: 1000, maxWirePerRequest: 100, minSendIntervalMs: 300 };
 /** Documented 1,024 and 10 per second, but its pages also say 200 streams. */

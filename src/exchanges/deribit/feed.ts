@@ -22,6 +22,8 @@ const LIMITS: FeedLimits = {
   minSendIntervalMs: 350,
   maxSessionAgeMs: null,
   maxConnectsPer5Min: 60,
+  // Half of what one address may have: a connection is replaced before it is closed, and REST has connections, too.
+  maxSessions: 14,
   pingAfterMs: 20_000,
 };
 

@@ -117,13 +117,19 @@ describe('candles', () => {
 });
 
 it('instruments follow the lists of the exchanges', async () => {
-  await client.query(`INSERT INTO instruments (market_id, symbol, exchange, status) VALUES ('deribit', 'BTC-1JAN26', 'deribit', 'open')`);
+  await client.query(
+    `INSERT INTO instruments (market_id, symbol, exchange, status, expiry) VALUES ('deribit', 'BTC-1JAN26', 'deribit', 'open', '2026-01-01 08:00Z')`);
+  await redis().sadd('subscriptions:deribit', 'trade:BTC-1JAN26', 'trade:BTC-UNKNOWN');
   await client.query(`UPDATE instruments SET tick_size = 99 WHERE market_id = 'binance_spot' AND symbol = 'BTCUSDT'`);
   await redis().sadd('symbols:deribit', 'BTC-1JAN26');
   const status = async (): Promise<unknown> => (await client.query(`SELECT status FROM instruments WHERE symbol = 'BTC-1JAN26'`)).rows[0];
   governors.push(await runInProcess('governor', (ctx) => govern(ctx, { resyncMs: 300 }), { ...stage.env, INSTANCE_ID: '1' }));
   await until(async () => (await redis().sismember('symbols:deribit', 'BTC-1JAN26')) === 0);
   expect(await status()).toEqual({ status: 'unlisted' });
+  // What has expired is wanted no more; what is only unknown may be listed tomorrow.
+  await until(async () => (await redis().smembers('subscriptions:deribit')).join() === 'trade:BTC-UNKNOWN');
+  expect(await redis().sismember('symbols:deribit:kind:perpetual', 'BTC-PERPETUAL')).toBe(1);
+  expect(await redis().sismember('symbols:deribit:kind:option', 'BTC-PERPETUAL')).toBe(0);
   const { rows } = await client.query(`SELECT FROM instruments WHERE tick_size = 99`);
   expect(rows).toEqual([]);
 });

@@ -1,14 +1,17 @@
 // Instruments of the configured markets: from the exchanges' REST into the table and the set of tradable symbols.
 import type { Redis } from 'ioredis';
 import { emitEvent } from '../../bus/events.ts';
-import { replaceSymbols } from '../../bus/symbols.ts';
+import { replaceSymbols, replaceSymbolsOfKind } from '../../bus/symbols.ts';
+import { removeWanted } from '../../bus/wanted.ts';
+import { subscriptionsKey } from '../../contracts/index.ts';
+import { PATTERN_KINDS } from '../../core/patterns.ts';
 import type { Instrument, SkippedInstrument } from '../../exchanges/exchange.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
 import { ExchangeHttpError, createHttp } from '../../net/http.ts';
 import type { MarketConfig } from '../../runtime/env.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import { transaction, type Pool } from '../../store/connect.ts';
-import { replaceInstruments } from '../../store/instruments.ts';
+import { findExpiredAmong, replaceInstruments } from '../../store/instruments.ts';
 import { retry } from './retry.ts';
 
 const TIMEOUT_MS = 20_000;
@@ -50,7 +53,12 @@ async function syncMarket(ctx: ServiceContext, pool: Pool, redis: Redis, config:
   const unread = new Map(skipped.flatMap(({ symbol, reason }) => (symbol === null ? [] : [[symbol, reason]])));
   const unlisted = await transaction(pool, (client) => replaceInstruments(client, marketId, instruments, [...unread.keys()]));
   const tradable = instruments.filter((instrument) => instrument.status === 'open').map((instrument) => instrument.symbol);
+  for (const kind of PATTERN_KINDS) {
+    const symbols = instruments.filter((instrument) => instrument.status === 'open' && instrument.kind === kind).map(({ symbol }) => symbol);
+    await replaceSymbolsOfKind(redis, marketId, kind, symbols);
+  }
   await replaceSymbols(redis, marketId, tradable);
+  const expired = await dropExpired(pool, redis, marketId, new Set(tradable));
   const listed = new Set(tradable);
   const missing = config.symbols.filter((symbol) => !listed.has(symbol));
   const news = [
@@ -60,9 +68,19 @@ async function syncMarket(ctx: ServiceContext, pool: Pool, redis: Redis, config:
   for (const entry of news.slice(0, MAX_TOLD)) await report(ctx, redis, marketId, entry);
   for (const { symbol, reason } of news) told.add(`${marketId} ${symbol} ${reason}`);
   if (news.length > MAX_TOLD) ctx.log.warn({ market_id: marketId, more: news.length - MAX_TOLD }, 'and more instruments of that kind');
-  const figures = { instruments: instruments.length, tradable: tradable.length, skipped: skipped.length, unlisted: unlisted.length };
+  const figures = { instruments: instruments.length, tradable: tradable.length, skipped: skipped.length, unlisted: unlisted.length, expired };
   ctx.log.info({ market_id: marketId, ...figures, missing }, 'instruments synchronised');
   return { marketId, tradable: tradable.length, missing };
+}
+
+/** Nobody can subscribe what has expired: it is wanted no more, whoever wanted it. Returns how many members went. */
+async function dropExpired(pool: Pool, redis: Redis, marketId: string, tradable: ReadonlySet<string>): Promise<number> {
+  const wanted = await redis.smembers(subscriptionsKey(marketId));
+  const symbolOf = (member: string): string => member.slice(member.indexOf(':') + 1);
+  const gone = wanted.filter((member) => !tradable.has(symbolOf(member)));
+  const expired = await findExpiredAmong(pool, marketId, [...new Set(gone.map(symbolOf))]);
+  await removeWanted(redis, marketId, gone.filter((member) => expired.has(symbolOf(member))));
+  return expired.size;
 }
 
 async function fetchInstruments(ctx: ServiceContext, { marketId, restUrl }: MarketConfig): Promise<Fetched> {

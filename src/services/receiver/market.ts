@@ -141,7 +141,7 @@ export class MarketReceiver {
       shedding,
       status: this.#status,
       log: this.#log,
-      config: deps.config.symbols.flatMap((symbol) => ctx.config.channels.map((channel) => `${channel}:${symbol}`)),
+      config: deps.config, settings: ctx.config, feed: market.feed,
     });
     this.#probe = this.#makeProbe();
   }

@@ -72,6 +72,7 @@ const feed = (limits: Partial<FeedProtocol['limits']> = {}): FeedProtocol => ({
     minSendIntervalMs: 1,
     maxSessionAgeMs: null,
     maxConnectsPer5Min: 100,
+    maxSessions: 10,
     pingAfterMs: 5000,
     ...limits,
   },
