@@ -27,6 +27,15 @@ export function parseExact(text: string): Json {
   return JSON.parse(text, keepNumberText as (key: string, value: unknown) => unknown) as Json;
 }
 
+/** The value of a JSON text, its numbers as doubles: for where all are integers that the caller checks. Undefined when it is no JSON. */
+export function parsePlain(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
 function keepNumberText(_key: string, value: unknown, context: { source: string }): unknown {
   return typeof value === 'number' ? new JsonNumber(context.source) : value;
 }

@@ -132,3 +132,42 @@ describe('bodies that are no answer', () => {
     ]);
   });
 });
+
+describe('candles of binance', () => {
+  const MINUTE = 60_000;
+  const START = 1_790_000_040_000;
+  const kline = (n: number, close: unknown = '1.5'): unknown[] =>
+    [START + n * MINUTE, '1', '2', '0.5', close, '10.00', START + (n + 1) * MINUTE - 1, '15', 7, '1', '1', '0'];
+  /** A venue whose answers are `pages` in turn; its clock stands at minute `at`. */
+  const venue = (at: number, ...pages: unknown[]) => {
+    const asked: string[] = [];
+    const rest = MARKETS['binance_spot']!.rest('https://x.test', (url) => {
+      asked.push(new URL(url).pathname.split('/').at(-1)!);
+      return Promise.resolve(asked.at(-1) === 'time' ? `{"serverTime":${START + at * MINUTE}}` : JSON.stringify(pages.shift()));
+    });
+    return { asked, candles: (from: number, to: number) => rest.candles('X', '1m', (START + from * MINUTE) * 1000, (START + to * MINUTE) * 1000) };
+  };
+
+  it('are final when they had closed before they were told; of history the time is not asked again', async () => {
+    const { asked, candles } = venue(3, [kline(1), kline(2), kline(3)], [kline(0)], [kline(3)]);
+    expect((await candles(1, 4)).items.map(({ closed }) => closed)).toEqual([true, true, false]);
+    expect((await candles(0, 1)).items).toEqual([{
+      market_id: 'binance_spot', symbol: 'X', resolution: '1m', open_ts: START * 1000, open: '1', high: '2', low: '0.5', close: '1.5', volume: '10.00',
+      quote_volume: '15', trade_count: 7, closed: true, source: 'rest',
+    }]);
+    await candles(3, 4);
+    expect(asked).toEqual(['time', 'klines', 'klines', 'time', 'klines']);
+  });
+
+  it.each([
+    ['a number as a string', [kline(0, '1.5'), kline(1).map((value, n) => (n === 8 ? '7' : value))], null],
+    ['an exponent', [kline(0, '1.5e0')], null],
+    ['a price that is none', [kline(0), kline(1, 'much')], /klines: 1\.4: not a decimal/],
+    ['a row that is cut', [kline(0).slice(0, 5)], /klines: 0/],
+    ['a trade count beyond what is exact', [kline(0).map((value, n) => (n === 8 ? 2 ** 60 : value))], /klines: 0\.8: not a whole number/],
+  ])('with %s are read by the schema, or refused by name', async (_name, page, message) => {
+    const result = venue(9, page).candles(0, 5).then(({ items }) => items.every(({ close, trade_count: n }) => close === '1.5' && n === 7));
+    if (message === null) expect(await result).toBe(true);
+    else await expect(result).rejects.toThrow(message);
+  });
+});

@@ -5,6 +5,7 @@ import { ExchangeHttpError } from '../../net/http.ts';
 import type { Candle, HttpGet, MarketRest, RestTrade } from '../exchange.ts';
 import { assertRising, decimalText, malformed, read, resolutionMs, whole } from '../rest_reader.ts';
 import { exchangeInfoSchema } from './instruments.ts';
+import { klineSchema, quickKlines, type Kline } from './klines.ts';
 
 interface Venue {
   path: string;
@@ -26,11 +27,11 @@ const errorSchema = z.object({ code: whole, msg: z.string() });
 const tradeSchema = z.object({ id: whole, price: decimalText, qty: decimalText, time: whole, isBuyerMaker: z.boolean() });
 const aggregateSchema = z.object({ a: whole, p: decimalText, q: decimalText, f: whole, l: whole, T: whole, m: z.boolean() });
 type Aggregate = z.infer<typeof aggregateSchema>;
-const candleSchema = z.tuple(
-  [whole, decimalText, decimalText, decimalText, decimalText, decimalText, whole, decimalText, whole], z.unknown());
 
-/** One request: the answer as `schema` reads it, and its text as evidence. */
-type Call = <T>(path: string, params: Record<string, string | number>, schema: z.ZodType<T>) => Promise<{ result: T; body: string }>;
+/** One request: the answer as `quick` or else `schema` reads it, and its text as evidence. */
+type Call = <T>(
+  path: string, params: Record<string, string | number>, schema: z.ZodType<T>, quick?: (body: string) => T | null,
+) => Promise<{ result: T; body: string }>;
 
 /** How a venue tells trades. */
 type TradeReads = Pick<MarketRest, 'lastTrade' | 'trades'>;
@@ -59,7 +60,7 @@ export function createRest(marketId: string, base: string, get: HttpGet): Market
       const reach = resolution === '1M' ? range.endTime : Math.min(range.endTime, range.startTime + limit * resolutionMs(resolution));
       const isFresh = reach >= knownMs;
       if (isFresh) knownMs = (await this.time()) / 1000;
-      const { result, body } = await call('klines', { symbol, interval: resolution, ...range, limit }, z.array(candleSchema));
+      const { result, body } = await call('klines', { symbol, interval: resolution, ...range, limit }, z.array<z.ZodType<Kline>>(klineSchema), quickKlines);
       assertRising(result.map((row) => row[0]), 'klines', body);
       if (!isFresh && result.some((row) => row[6] >= knownMs)) {
         // A hole in the candles led further than the page should reach.
@@ -78,7 +79,7 @@ export function createRest(marketId: string, base: string, get: HttpGet): Market
 }
 
 function callerOf(root: string, get: HttpGet): Call {
-  return async (path, params, schema) => {
+  return async (path, params, schema, quick) => {
     const query = new URLSearchParams(Object.entries(params).map(([name, value]): [string, string] => [name, String(value)]));
     const body = await get(`${root}/${path}${query.size > 0 ? `?${query.toString()}` : ''}`);
     // An error with status 200 happens behind proxies; it has a code where the answer would have its fields.
@@ -87,7 +88,7 @@ function callerOf(root: string, get: HttpGet): Call {
       const { code, msg } = refused.data;
       throw new ExchangeHttpError(`${path}: ${code} ${msg}`, { kind: 'refused', status: 200, code, retryAfterMs: null, body: body.slice(0, 300) });
     }
-    return { result: read(schema, body, path), body };
+    return { result: quick?.(body) ?? read(schema, body, path), body };
   };
 }
 
