@@ -1,10 +1,12 @@
-// `npm run bench -- [normalise|publish|persist|e2e|heal|soak …] [--frames PATH] [--rate N] [--seconds N] [--minutes N] [--rows N]
+// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|soak …] [--frames PATH] [--rate N] [--seconds N] [--minutes N] [--rows N]
 // [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
 // Every figure stands beside a floor that was measured in the same run; quote the ratios.
 import { existsSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { UsageError, toError } from '../core/errors.ts';
+import { benchFree, benchLimited } from './bench/backfill.ts';
+import { benchCapture } from './bench/capture.ts';
 import { benchLatency, benchSustained } from './bench/end-to-end.ts';
 import { framesFrom, framesFromSimulator } from './bench/frames.ts';
 import { benchHeal } from './bench/heal.ts';
@@ -12,10 +14,11 @@ import { rate, table } from './bench/measure.ts';
 import { benchNormalise, normaliseTable } from './bench/normalise.ts';
 import { benchPersist } from './bench/persist.ts';
 import { benchPublish } from './bench/publish.ts';
+import { benchQueries } from './bench/queries.ts';
 import { benchSoak } from './bench/soak.ts';
 import { userPath } from './local/user_path.ts';
 
-const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'soak'] as const;
+const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'soak'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -166,6 +169,77 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
               'all closed after s (≤ 30)': r.healedAfterSeconds === null ? 'never' : r.healedAfterSeconds.toFixed(1),
               pages: r.pages,
               'against the ledger': r.failed.length === 0 ? 'equal' : r.failed.join('; '),
+            },
+          ],
+        },
+      ];
+    },
+    async backfill({ seconds }) {
+      const limited = await benchLimited(seconds);
+      const free = await benchFree();
+      return [
+        {
+          result: limited,
+          rows: [
+            {
+              'at the limit, workers': limited.workers,
+              seconds: limited.seconds.toFixed(1),
+              'weight served': limited.served,
+              allowed: Math.round(limited.allowed),
+              'of the limit (≥ 90 %)': percent(limited.ofLimit),
+              '429s': limited.refused,
+              'candles/s': rate(limited.candlesPerSecond),
+            },
+          ],
+        },
+        {
+          result: free,
+          rows: [
+            {
+              'without limits, candles': free.candles,
+              'stored/s (≥ 50,000)': rate(free.candlesPerSecond),
+              'COPY/s': rate(free.copyPerSecond),
+              'of COPY': percent(free.ofCopy),
+              'against the simulator': free.wrong === 0 ? 'equal' : `${free.wrong} rows differ`,
+            },
+          ],
+        },
+      ];
+    },
+    async queries({ rows, rounds }) {
+      const r = await benchQueries(rows, rounds);
+      return [
+        {
+          result: r,
+          rows: [
+            {
+              'trades of a day': r.trades,
+              'as candles, ms': r.aggregateMs.toFixed(0),
+              'plain table, ms': r.plainMs.toFixed(0),
+              'of plain (≤ 150 %)': percent(r.timesPlain),
+              'a year of minutes, ms (≤ 300)': r.yearMs.toFixed(0),
+              'completeness of days': r.days,
+              'ms (≤ 500)': r.completenessMs.toFixed(0),
+            },
+          ],
+        },
+      ];
+    },
+    async capture({ rows, rounds }) {
+      const r = await benchCapture(Math.min(rows, 300_000), rounds);
+      return [
+        {
+          result: r,
+          rows: [
+            {
+              frames: r.frames,
+              captured: r.capturedFrames,
+              'off/s': rate(r.offPerSecond),
+              'on/s': rate(r.onPerSecond),
+              'on / off (≥ 97 %)': percent(r.onToOff),
+              'off CPU µs': r.cpuMicrosPerFrame.off.toFixed(1),
+              'on CPU µs': r.cpuMicrosPerFrame.on.toFixed(1),
+              'bytes/frame': r.bytesPerFrame.toFixed(1),
             },
           ],
         },

@@ -23,7 +23,8 @@ export interface Stage {
   /** Pids by name, for CPU figures. */
   pids: { postgres: number; redis: number };
   folder: string;
-  service(name: string, env?: Record<string, string>): Promise<Service>;
+  /** `script` instead of what `npm start` runs. */
+  service(name: string, env?: Record<string, string>, script?: string): Promise<Service>;
   close(): Promise<void>;
 }
 
@@ -45,10 +46,10 @@ export async function openStage(): Promise<Stage> {
     redisUrl: redis.url,
     pids: { postgres: postgres.pid, redis: redis.pid },
     folder,
-    async service(name, env = {}) {
+    async service(name, env = {}, script = START) {
       const metricsPort = await freePort();
       const logFile = join(folder, `${name}.log`);
-      const child = spawnChild(process.execPath, [START, name], { env: { ...base, ...env, METRICS_PORT: String(metricsPort) }, logFile, deathSignal: 'TERM' });
+      const child = spawnChild(process.execPath, [script, name], { env: { ...base, ...env, METRICS_PORT: String(metricsPort) }, logFile, deathSignal: 'TERM' });
       scope.own(child, (c) => stopChild(c, 'SIGTERM', 10_000));
       if (name !== 'janitor') await untilReady(child, name, metricsPort, logFile);
       else await untilDone(child, name, logFile);
