@@ -145,7 +145,9 @@ export class OrderDesk {
     const order = await this.#patiently(() => this.#find(report));
     if (order === null) return null;
     return this.#decide(order, (now) => {
-      const state = stateByReport({ state: now.state, amount: now.amount, filled: new Exact(now.filledAmount) }, report);
+      // Somebody else's order may have been filled before we knew it: its own word is all there is.
+      const filled = new Exact(now.origin === 'external' ? report.filledAmount : now.filledAmount);
+      const state = stateByReport({ state: now.state, amount: now.amount, filled }, report);
       const known = now.exchangeOrderId === report.exchangeOrderId;
       const settled = now.cancelState !== null && (state === 'CANCELLED' || state === 'FILLED');
       if (known && state === now.state && !settled) return null;

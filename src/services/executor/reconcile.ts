@@ -67,9 +67,12 @@ export class ReconciliationAgent {
   }
 
   async #absorb(report: OrderReport): Promise<void> {
+    if ((await this.#desk.absorbOrder(report, 'reconciled')) === null) await this.adopt(report);
+  }
+
+  /** Books an order that is not ours: it counts, and is left alone. */
+  async adopt(report: OrderReport): Promise<void> {
     const { store, account, marketId, epoch, clock } = this.#ports;
-    const known = await this.#desk.absorbOrder(report, 'reconciled');
-    if (known !== null) return;
     await store.adoptExternal(account, marketId, report, { epoch, at: clock.nowMicros() });
     await this.#desk.absorbOrder(report, 'reconciled');
   }

@@ -1,0 +1,222 @@
+// One life of the executor: books loaded, private stream open, everything reconciled, then signals. It is composed of injected parts
+// alone; main.ts gives it the real ones, the safety checker those of virtual time.
+import { toError } from '../../core/errors.ts';
+import { VenueError, type PrivateEvent } from '../../exchanges/trading.ts';
+import { AccountBook } from './account_book.ts';
+import { OrderDesk } from './desk.ts';
+import { SignalIntake, type IntakePorts, type SignalOutcome } from './intake.ts';
+import { ReconciliationAgent, type ReconcilePorts } from './reconcile.ts';
+import { Resolver } from './resolver.ts';
+import { refuse, type Refused } from './risk/codes.ts';
+import { Throttle } from './risk/throttle.ts';
+import type { Signal } from '../../contracts/index.ts';
+
+export interface TraderOptions extends Omit<ReconcilePorts, 'fence' | 'booked' | 'lock'> {
+  limits: IntakePorts['limits'];
+  mintLabel: IntakePorts['mintLabel'];
+  view: (book: AccountBook, symbol: string) => ReturnType<IntakePorts['view']>;
+  /** Why nothing is sent, from outside (observe, kill switch, not the leader), or null. */
+  barred: () => Refused | null;
+  /** Why only reducing orders are sent: the system's state. */
+  reduceOnlyBecause: () => string | null;
+  signalKey: Buffer | null;
+  sendWithinMs: number;
+  refused: (code: string) => void;
+  /** The executor has locked itself: system state, event, log. */
+  onLock: (reason: string) => void;
+  /** Aborts when this life ends. */
+  signal: AbortSignal;
+  intervals?: Partial<Intervals>;
+}
+
+export interface Intervals {
+  inFlightMs: number;
+  ordersMs: number;
+  positionsMs: number;
+}
+
+const INTERVALS: Intervals = { inFlightMs: 2_000, ordersMs: 30_000, positionsMs: 60_000 };
+const RETRY_MS = 1_000;
+
+export class Trader {
+  readonly book = new AccountBook();
+  readonly desk: OrderDesk;
+  readonly resolver: Resolver;
+  readonly agent: ReconciliationAgent;
+  readonly #options: TraderOptions;
+  readonly #intake: SignalIntake;
+  readonly #throttle: Throttle;
+  readonly #intervals: Intervals;
+  #reconciled = false;
+  #locked: string | null = null;
+  /** The stream was interrupted: a round of reconciliation is due at once. */
+  #due = false;
+
+  constructor(options: TraderOptions) {
+    this.#options = options;
+    this.#intervals = { ...INTERVALS, ...options.intervals };
+    this.#throttle = new Throttle(options.limits);
+    const ports: ReconcilePorts = {
+      ...options,
+      fence: (order) => this.#forbids(order.reduceOnly, order.validUntil),
+      lock: (reason) => this.lock(reason),
+      booked: {
+        order: (order) => this.book.order(order),
+        position: (position) => this.book.position(position),
+        fill: (fill) => this.#executed(fill.exchangeOrderId, fill.label, fill.symbol, fill.side),
+      },
+    };
+    this.desk = new OrderDesk(ports);
+    this.resolver = new Resolver(ports, this.desk);
+    this.agent = new ReconciliationAgent(ports, this.desk);
+    this.#intake = new SignalIntake({
+      ...options, desk: this.desk, book: this.book, throttle: this.#throttle, barred: () => this.barred(), view: (symbol) => options.view(this.book, symbol),
+    });
+  }
+
+  get locked(): string | null {
+    return this.#locked;
+  }
+
+  get reconciled(): boolean {
+    return this.#reconciled;
+  }
+
+  /** Why nothing is sent now, or null. */
+  barred(): Refused | null {
+    if (this.#locked !== null) return refuse('LOCKED', this.#locked);
+    return this.#options.barred() ?? (this.#reconciled ? null : refuse('NOT_RECONCILED', 'since the start or the last interruption'));
+  }
+
+  /** Stops trading, once, and takes our working orders off the market: what cannot be explained must not grow. */
+  lock(reason: string): void {
+    if (this.#locked !== null) return;
+    this.#locked = reason;
+    this.#options.onLock(reason);
+    this.cancelOwn('cancel_by_lock');
+  }
+
+  /** An operator has looked: cases are the next reconciliation's business again. */
+  unlock(): void {
+    this.#locked = null;
+    this.#due = true;
+  }
+
+  /** Asks for the cancellation of every working order of ours; the resolver pushes them until they are proven gone. */
+  cancelOwn(event: string): void {
+    for (const order of this.book.live) {
+      if (order.origin === 'own') void this.#quietly('cancel', () => this.desk.cancel(order, event));
+    }
+  }
+
+  /** Runs until `signal` aborts. */
+  async run(): Promise<void> {
+    await this.#insist('books', () => this.book.load(this.#options.store, this.#options.account));
+    const stream = this.#stream();
+    await this.#insist('reconcile', async () => {
+      await this.resolver.step();
+      await this.agent.full();
+    });
+    this.#reconciled = true;
+    this.#options.log.info({ account: this.#options.account, epoch: this.#options.epoch }, 'reconciled');
+    const { inFlightMs, ordersMs, positionsMs } = this.#intervals;
+    await Promise.all([
+      stream,
+      this.#every(inFlightMs, 'in-flight', () => this.resolver.step()),
+      this.#every(ordersMs, 'orders', async () => {
+        await this.agent.fills();
+        await this.agent.orders();
+      }),
+      this.#every(positionsMs, 'positions', () => this.agent.positions()),
+    ]);
+  }
+
+  /** Handles a stream entry; see SignalIntake. */
+  entry(payload: string, mac: string | null): Promise<SignalOutcome> {
+    return this.#intake.entry(payload, mac);
+  }
+
+  signal(signal: Signal): Promise<SignalOutcome> {
+    return this.#intake.signal(signal);
+  }
+
+  #forbids(reduceOnly: boolean, validUntil: number): string | null {
+    const barred = this.barred();
+    if (barred !== null) return `${barred.code}: ${barred.detail}`;
+    const state = this.#options.reduceOnlyBecause();
+    if (state !== null && !reduceOnly) return `STATE: ${state}`;
+    return this.#options.clock.nowMicros() >= validUntil ? 'its time has passed' : null;
+  }
+
+  #executed(exchangeOrderId: string, label: string, symbol: string, side: 'buy' | 'sell'): void {
+    const order = this.book.find(label) ?? this.book.live.find((live) => live.exchangeOrderId === exchangeOrderId);
+    if (order?.origin === 'own') this.#throttle.executed({ strategy: order.strategy, symbol, side }, this.#options.clock.monotonicMs());
+  }
+
+  async #stream(): Promise<void> {
+    for await (const event of this.#options.venue.events(this.#options.signal)) {
+      await this.#insist('private stream', () => this.#take(event));
+      if (this.#options.signal.aborted) return;
+    }
+  }
+
+  async #take(event: PrivateEvent): Promise<void> {
+    switch (event.kind) {
+      case 'order':
+        if ((await this.desk.absorbOrder(event.order, 'told')) === null) await this.agent.adopt(event.order);
+        return;
+      case 'fill':
+        await this.desk.absorbFills([event.fill], 'stream');
+        return;
+      case 'interrupted':
+        this.#due = true;
+        this.#options.log.warn({ reason: event.reason }, 'the private stream was interrupted');
+        return;
+      case 'ready':
+      case 'platform':
+        return;
+    }
+  }
+
+  /** Repeats `task`; sooner after an interruption. A failure concludes nothing and is tried again at the next time. */
+  async #every(ms: number, name: string, task: () => Promise<unknown>): Promise<void> {
+    while (!this.#options.signal.aborted) {
+      await this.#pause(ms);
+      if (this.#due && name === 'in-flight') {
+        this.#due = false;
+        await this.#quietly('orders', async () => {
+          await this.agent.fills();
+          await this.agent.orders();
+        });
+      }
+      await this.#quietly(name, task);
+    }
+  }
+
+  async #quietly(name: string, task: () => Promise<unknown>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      if (this.#options.signal.aborted) return;
+      this.#options.log.warn({ err: toError(error), task: name, answer: error instanceof VenueError ? error.code : null }, 'a check failed, trying again');
+    }
+  }
+
+  /** Until it succeeds: nothing is traded before. */
+  async #insist(name: string, task: () => Promise<unknown>): Promise<void> {
+    for (;;) {
+      try {
+        await task();
+        return;
+      } catch (error) {
+        if (this.#options.signal.aborted) throw error;
+        this.#options.log.warn({ err: toError(error), task: name }, 'not done, trying again');
+        await this.#pause(RETRY_MS);
+      }
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await this.#options.pause(ms).catch(() => undefined);
+  }
+}
