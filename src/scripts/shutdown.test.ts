@@ -71,7 +71,7 @@ async function expectAllStored(stage: Stage, client: pg.Client): Promise<void> {
 
 describe.skipIf(process.platform !== 'linux' || !redisServerInstalled())('SIGTERM beside a frozen server', () => {
   it('ends the receiver, and the next one accounts for every trade', async () => {
-    const stage = await openStage({ MARKETS: MARKET, CHANNELS: 'trade,ticker' }, { rate: 1000 });
+    const stage = await openStage({ MARKETS: MARKET, CHANNELS: 'trade,ticker' }, { rate: 300 });
     closers.push(() => stage.close());
     const receiver = run('receiver', stage.env);
     await until(async () => (await stage.published.count(MARKET)) > 300);
