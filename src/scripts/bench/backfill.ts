@@ -37,7 +37,7 @@ const DAY = 86_400_000_000;
 const YEAR_DAYS = 365;
 /** The bucket's first fill is spent before the clock runs. */
 const SETTLE_MS = 6_000;
-const UNLIMITED = join(import.meta.dirname, 'unlimited.ts');
+const UNLIMITED = join(import.meta.dirname, 'unlimited/main.ts');
 const WEIGHT_PER_MINUTE = 2_400;
 const COLUMNS = 'instrument_id, resolution, open_ts, open, high, low, close, volume, quote_volume, trade_count, is_final, source, updated_at';
 

@@ -29,7 +29,8 @@ const aggregate = (table: string): string =>
 const SETUP = [
   // A day of one symbol, and as many trades of others around it.
   `INSERT INTO public_trades (instrument_id, seq, ts, received_at, side, trade_id, price, amount)
-   SELECT 1 + n % 2, n / 2, timestamptz '2026-01-01' + n * (interval '1 day' / (2 * $1::int)), now(), 'buy', n::text, 86000 + (n::int8 * 7919 % 10000) / 100.0, 0.001 * (1 + n % 90)
+   SELECT 1 + n % 2, n / 2, timestamptz '2026-01-01' + n * (interval '1 day' / (2 * $1::int)), now(), 'buy', n::text,
+     86000 + (n::int8 * 7919 % 10000) / 100.0, 0.001 * (1 + n % 90)
    FROM generate_series(0, 2 * $1::int - 1) AS n`,
   'CREATE TABLE bench_plain AS SELECT * FROM public_trades',
   'CREATE INDEX ON bench_plain (instrument_id, seq, ts)',
@@ -40,7 +41,8 @@ const CANDLE_ROWS = `INSERT INTO ohlc SELECT 1 + n % 5, '1m', timestamptz '2026-
 const COVERAGE = [
   `INSERT INTO instruments (market_id, symbol, exchange, status) SELECT 'bench', 'S' || n, 'bench', 'open' FROM generate_series(1, ${SYMBOLS}) AS n`,
   `INSERT INTO trade_coverage (instrument_id, day, seqs, healed)
-   SELECT n, date '2026-01-01' + d, format('{[%s,%s],[%s,%s],[%s,%s],[%s,%s]}', b, b + 20000, b + 20004, b + 50000, b + 50003, b + 80000, b + 80006, b + 99999)::int8multirange,
+   SELECT n, date '2026-01-01' + d,
+     format('{[%s,%s],[%s,%s],[%s,%s],[%s,%s]}', b, b + 20000, b + 20004, b + 50000, b + 50003, b + 80000, b + 80006, b + 99999)::int8multirange,
      format('{[%s,%s]}', b + 30001, b + 30013)::int8multirange
    FROM generate_series(1, ${SYMBOLS}) AS n, generate_series(0, 364) AS d, LATERAL (SELECT 10000000::int8 + d * 100000 AS b) AS base`,
   `INSERT INTO data_gaps (instrument_id, from_seq, to_seq, status, reason, detected_at, expected)
@@ -71,7 +73,7 @@ export async function benchQueries(rows: number, rounds: number): Promise<Querie
     const times = { own: [] as number[], plain: [] as number[], year: [] as number[], completeness: [] as number[] };
     for (let round = 0; round <= rounds; round++) {
       const [own, plain] = [await timed(aggregate('public_trades')), await timed(aggregate('bench_plain'))];
-      const [all, completeness] = [await timed(copyOf(year)), await timed(COMPLETENESS)];
+      const [all, completeness] = [await timed(readOf(year)), await timed(COMPLETENESS)];
       // The first round only warms up.
       if (round > 0) for (const [name, ms] of Object.entries({ own, plain, year: all, completeness })) times[name as keyof typeof times].push(ms);
     }
@@ -87,4 +89,5 @@ export async function benchQueries(rows: number, rounds: number): Promise<Querie
 }
 
 /** All rows are read by the server and none sent: what a client makes of half a million rows is the client's. */
-const copyOf = (query: string): string => `SELECT count(c.open_ts), sum(c.close), max(c.high), min(c.low), sum(c.volume), min(c.open) FROM (${query} OFFSET 0) AS c`;
+const readOf = (query: string): string =>
+  `SELECT count(c.open_ts), sum(c.close), max(c.high), min(c.low), sum(c.volume), min(c.open) FROM (${query} OFFSET 0) AS c`;

@@ -126,7 +126,8 @@ describe('a worker killed ten times', () => {
       job_id: 'killed', market_id: 'binance_spot', symbol: 'BTCUSDT', resolution: '1m', start, end, reason: 'test', attempts: 0,
     }, 7);
     const { rows } = await client.query<{ n: number; first: string; last: string; final: boolean }>(
-      `SELECT count(*)::int AS n, extract(epoch FROM min(open_ts))::int8 AS first, extract(epoch FROM max(open_ts))::int8 AS last, bool_and(is_final) AS final FROM ohlc`);
+      `SELECT count(*)::int AS n, extract(epoch FROM min(open_ts))::int8 AS first, extract(epoch FROM max(open_ts))::int8 AS last,
+         bool_and(is_final) AS final FROM ohlc`);
     expect(rows).toEqual([{ n: 60 * 1440, first: String(start / 1e6), last: String(end / 1e6 - 60), final: true }]);
     expect((await client.query<{ pages: string }>('SELECT pages FROM backfill_jobs')).rows[0]!.pages).toBe(String(Math.ceil((60 * 1440) / 1000)));
     expectPages(87);

@@ -1,14 +1,14 @@
 // `simulator` and `backfill` without rate limits: what the fleet could store if the exchange set none. Otherwise as `npm start` runs them.
-import { closeRedis, connectRedis } from '../../bus/connect.ts';
-import { EventSink } from '../../bus/events.ts';
-import { UsageError } from '../../core/errors.ts';
-import { MARKETS } from '../../exchanges/registry.ts';
-import type { RateBudget } from '../../net/rate_budget.ts';
-import { loadConfig } from '../../runtime/env.ts';
-import { runService, untilStopped, type ServiceContext } from '../../runtime/service.ts';
-import { runBackfill } from '../../services/backfill/run.ts';
-import { startSimulator } from '../../simulator/server.ts';
-import { createPool } from '../../store/connect.ts';
+import { closeRedis, connectRedis } from '../../../bus/connect.ts';
+import { EventSink } from '../../../bus/events.ts';
+import { UsageError } from '../../../core/errors.ts';
+import { MARKETS } from '../../../exchanges/registry.ts';
+import type { RateBudget } from '../../../net/rate_budget.ts';
+import { loadConfig } from '../../../runtime/env.ts';
+import { runService, untilStopped, type ServiceContext } from '../../../runtime/service.ts';
+import { runBackfill } from '../../../services/backfill/run.ts';
+import { startSimulator } from '../../../simulator/server.ts';
+import { createPool } from '../../../store/connect.ts';
 
 const nothing = (): Promise<void> => Promise.resolve();
 const FREE: RateBudget = { take: () => Promise.resolve(0), lower: nothing, ban: nothing };
