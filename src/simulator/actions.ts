@@ -78,6 +78,15 @@ export class Actions {
     return venue.announce(message);
   }
 
+  /** Does something to an account from outside its API; returns what it did. */
+  operate(message: Readonly<Record<string, unknown>>): unknown {
+    const venue = this.#venues.get(String(message['market_id']));
+    if (venue === undefined) throw unknownMarket(message['market_id'], this.#venues);
+    if (venue.operate === undefined) throw new ControlError(`market_id: ${venue.marketId} has no accounts`);
+    this.#world.ledger.note({ ...message, k: 'operate' });
+    return venue.operate(message);
+  }
+
   state(): Record<string, unknown> {
     return {
       seed: this.#world.seed,

@@ -1,5 +1,5 @@
 // The HTTP control port: POST/DELETE /control/faults, GET /control/state, GET /control/ledger?since=, POST /control/clock,
-// /control/rate and /control/announce. Answers are JSON; a mistake is a 400 that names the field.
+// /control/rate, /control/announce and /control/account. Answers are JSON; a mistake is a 400 that names the field.
 import { ControlError, type Actions } from './actions.ts';
 import type { FaultRequest } from './faults.ts';
 import { answer } from './http.ts';
@@ -43,6 +43,8 @@ function run(actions: Actions, exchange: HttpExchange): unknown {
       return { ok: true };
     case 'POST /announce':
       return { heard: actions.announce(bodyOf(exchange)) };
+    case 'POST /account':
+      return actions.operate(bodyOf(exchange));
     default:
       throw new ControlError('unknown path');
   }

@@ -4,6 +4,9 @@
 export const FAULT_KINDS = [
   'silence', 'half_open', 'garbage', 'duplicate', 'reorder', 'gap', 'burst', 'cut', 'reject_subscription', 'ack_never',
   'refuse_connect', 'rest_status', 'conflict',
+  // Of private methods; `channel` narrows them to a method, `delay_ms` says how late or how old.
+  'request_lost', 'request_late', 'response_lost', 'response_late', 'fill_before_ack', 'late_fill', 'duplicate_fill', 'stale_orders',
+  'maintenance', 'locked',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -26,7 +29,7 @@ export interface FaultRequest {
   /** rest_status: only paths that contain this. */
   path?: string;
   retry_after_s?: number;
-  /** cut: connections stay refused or shut down after this long. */
+  /** cut: connections stay refused or shut down after this long. Late requests, answers and fills: how late; stale_orders: how old. */
   delay_ms?: number;
 }
 

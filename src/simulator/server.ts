@@ -63,6 +63,8 @@ export interface Simulator {
   setClock(offsetMs: number): void;
   setRate(rate: number): void;
   announce(message: Readonly<Record<string, unknown>>): number;
+  /** As POST /control/account. */
+  operate(message: Readonly<Record<string, unknown>>): unknown;
   state(): Record<string, unknown>;
   /** One tick of `ms`, for tests that drive time themselves. */
   step(ms: number): void;
@@ -111,6 +113,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     setClock: (offsetMs) => actions.setClock(offsetMs),
     setRate: (rate) => actions.setRate(rate),
     announce: (message) => actions.announce(message),
+    operate: (message) => actions.operate(message),
     state: () => actions.state(),
     step: (ms) => engine.step(ms),
     close: async () => {
@@ -146,7 +149,7 @@ function route(server: Server, parts: Parts): Set<Socket> {
         const venue = parts.venues.get(name);
         if (name === 'control') handleControl(parts.actions, parts.world.ledger, exchange);
         else if (venue !== undefined) {
-          parts.world.ledger.note({ k: 'rest', market_id: name, path: exchange.path, query: exchange.query.toString() });
+          parts.world.ledger.note({ k: 'rest', market_id: name, path: exchange.path, query: shown(exchange.query) });
           venue.http(exchange);
         }
         else answer(response, 404, '{"error":"no such base"}');
@@ -180,6 +183,12 @@ function route(server: Server, parts: Parts): Set<Socket> {
 function refuse(socket: Socket, refusal: { status: number; body: string } | null): void {
   const { status, body } = refusal ?? { status: 503, body: 'Service Unavailable' };
   socket.end(`HTTP/1.1 ${status} ${body}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+}
+
+/** The query without what nobody may read later: keys, tokens, signatures. */
+function shown(query: URLSearchParams): string {
+  const kept = [...query].filter(([name]) => !/secret|token|signature|apikey/i.test(name));
+  return new URLSearchParams(kept).toString();
 }
 
 /** The base's name, and the request below it. */

@@ -71,5 +71,7 @@ export interface Venue {
   drop(connection: Connection): void;
   /** Says something the generator never says by itself (maintenance, shutdown). */
   announce(message: Readonly<Record<string, unknown>>): number;
+  /** Does something to the account from outside its API. Throws an Error that says what is wrong. */
+  operate?(message: Readonly<Record<string, unknown>>): unknown;
   state(): Record<string, unknown>;
 }

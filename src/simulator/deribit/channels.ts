@@ -3,7 +3,7 @@ import { asciiFrame, frame, type Connection } from '../connection.ts';
 import type { Market } from '../market.ts';
 import { notification } from './frames.ts';
 
-export type ChannelType = 'trades' | 'ticker' | 'incremental_ticker' | 'quote' | 'chart' | 'book' | 'grouped_book' | 'perpetual' | 'index' | 'silent';
+export type ChannelType = 'trades' | 'ticker' | 'incremental_ticker' | 'quote' | 'chart' | 'book' | 'grouped_book' | 'perpetual' | 'index' | 'user' | 'silent';
 
 export interface ChannelName {
   type: ChannelType;
@@ -14,7 +14,7 @@ export interface ChannelName {
   /** Push interval in ms; 0 is raw (every tick). */
   everyMs: number;
   raw: boolean;
-  /** Chart resolution, or the index name. */
+  /** Chart resolution, the index name, or what a user channel tells. */
   detail: string;
   depth: number;
 }
@@ -47,6 +47,7 @@ const SILENT = new RegExp(
     'estimated_expiration_price\\.\\w+',
     'block_trade_confirmations',
     'block_rfq\\.trades\\.\\w+',
+    'user\\.(?:lock|access_log|combo_trades\\.\\S+|mmp_trigger\\.\\w+)',
   ].join('|')})$`,
 );
 
@@ -70,6 +71,7 @@ export function parseChannel(name: string, knows: (instrument: string) => boolea
       ? make('chart', { instrument: third, detail: RESOLUTIONS[fourth] ?? '', everyMs: 500 })
       : null;
   }
+  if (head === 'user') return parseUser(parts, knows, interval);
   if (!knows(second)) return null;
   if (parts.length === 2 && (head === 'quote' || head === 'incremental_ticker'))
     return make(head, { instrument: second, everyMs: head === 'quote' ? 50 : 100 });
@@ -83,6 +85,18 @@ export function parseChannel(name: string, knows: (instrument: string) => boolea
   return pace === null ? null : make(head as ChannelType, { instrument: second, ...pace });
 }
 
+/** `user.{orders|trades|changes}.{instrument}.{interval}`, the same by kind and currency, and `user.portfolio.{currency}`. */
+function parseUser(
+  parts: readonly string[], knows: (instrument: string) => boolean, interval: (text: string) => { everyMs: number; raw: boolean } | null,
+): ChannelName | null {
+  const [, detail = '', third = '', fourth = ''] = parts;
+  if (detail === 'portfolio') return parts.length === 3 && /^[a-z]+$/i.test(third) ? make('user', { detail, kind: 'any', currency: third, raw: true }) : null;
+  const pace = interval(parts.at(-1) ?? '');
+  if (pace === null || !['orders', 'trades', 'changes'].includes(detail)) return null;
+  if (parts.length === 4) return knows(third) ? make('user', { detail, instrument: third, ...pace }) : null;
+  return parts.length === 5 && KINDS.has(third) ? make('user', { detail, kind: third, currency: fourth, ...pace }) : null;
+}
+
 function make(type: ChannelType, rest: Partial<ChannelName>): ChannelName {
   return { type, instrument: null, kind: '', currency: '', everyMs: 0, raw: false, detail: '', depth: 0, ...rest };
 }
@@ -94,6 +108,8 @@ export class Channel {
   readonly readers = new Set<Connection>();
   /** Trades that wait for the end of the interval: objects, separated by commas. */
   pending = '';
+  /** Objects that wait for the end of the interval and go out one by one. */
+  #held: string[] = [];
   lastVersion = -1;
   lastSentMs = 0;
   /** Books: what readers hold. */
@@ -115,6 +131,12 @@ export class Channel {
     this.pending = this.pending === '' ? trade : `${this.pending},${trade}`;
   }
 
+  /** An object that goes out by itself, at once or at the end of the interval. */
+  hold(data: string, now: boolean): void {
+    if (now) this.send(data);
+    else this.#held.push(data);
+  }
+
   send(data: string): void {
     const bytes = asciiFrame(notification(this.name, data));
     for (const reader of this.readers) reader.push(bytes);
@@ -126,7 +148,12 @@ export class Channel {
     for (const reader of this.readers) reader.push(bytes);
   }
 
+  get waits(): boolean {
+    return this.pending !== '' || this.#held.length > 0;
+  }
+
   flush(): void {
+    for (const data of this.#held.splice(0)) this.send(data);
     if (this.pending === '') return;
     const batch = this.pending;
     this.pending = '';

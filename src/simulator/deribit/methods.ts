@@ -6,6 +6,8 @@ import { chartData, tradesOfCurrency, tradesOfInstrument } from './history.ts';
 import { baseOfIndex, listingMethods } from './listings.ts';
 import { floatOf } from './numbers.ts';
 import { invalidParam, Params, RpcError } from './rpc.ts';
+import { grantWire, type Grant } from './private/tokens.ts';
+import { wire } from './private/wire.ts';
 import type { Session } from './session.ts';
 import type { DeribitVenue } from './venue.ts';
 
@@ -15,6 +17,8 @@ export interface Call {
   readonly ip: string;
   readonly method: string;
   readonly params: Readonly<Record<string, unknown>>;
+  /** Who asks; null: nobody known. */
+  readonly grant: Grant | null;
 }
 
 export interface Method {
@@ -69,16 +73,28 @@ function sessionMethods(venue: DeribitVenue): [string, Method][] {
     ],
     ['public/disable_heartbeat', { socket: true, run: (_params, { session }) => (session?.setHeartbeat(0), '"ok"') }],
     ['public/get_time', { run: () => String(venue.world.nowMs()) }],
-    ['public/status', { run: () => `{"locked":"${venue.locked}","locked_indices":${JSON.stringify(venue.lockedIndices)}}` }],
-    // Enough to open `.raw` channels; tokens, scopes and signatures come with the private side.
+    ['public/status', { run: () => `{"locked":"${venue.lockedNow}","locked_indices":${JSON.stringify(venue.lockedIndices)}}` }],
     [
       'public/auth',
       {
         run: (params, { session }) => {
-          const known = params.optionalText('client_id') === 'sim' && params.optionalText('client_secret') === 'sim-secret';
-          if (!known) throw new RpcError(13004, 'invalid_credentials');
-          if (session !== null) session.authenticated = true;
-          return '{"access_token":"sim-access","expires_in":900,"refresh_token":"sim-refresh","scope":"connection mainaccount","token_type":"bearer"}';
+          const grant = venue.desk.tokens.auth(venue.world.nowMs(), params, session?.connection.id ?? null);
+          if (session !== null) session.token = grant.accessToken;
+          return wire(grantWire(grant));
+        },
+      },
+    ],
+    [
+      'private/logout',
+      {
+        socket: true,
+        private: true,
+        // No answer: the connection closes, and its orders stay.
+        run: (params, { session, grant }) => {
+          if (grant !== null && (!params.has('invalidate_token') || params.bool('invalidate_token'))) venue.desk.tokens.revoke(grant);
+          if (session !== null) session.loggedOut = true;
+          session?.connection.close(1000, '');
+          return null;
         },
       },
     ],
@@ -89,7 +105,8 @@ function subscriptionMethods(venue: DeribitVenue): [string, Method][] {
   const subscribe: Method = {
     pool: 'subscribe',
     socket: true,
-    run: (params, { session }) => (session === null ? null : venue.subscribe(session, params.list('channels'))),
+    run: (params, { session, grant, method }) =>
+      session === null ? null : venue.subscribe(session, params.list('channels'), grant, method.startsWith('private/')),
   };
   const unsubscribe: Method = {
     pool: 'subscribe',

@@ -14,8 +14,8 @@ const JITTER_MS = 1_000;
 export function pushChannel(venue: DeribitVenue, channel: Channel, nowMs: number, mono: number): void {
   const { parsed, market } = channel;
   if (parsed.type === 'silent' || mono - channel.lastSentMs < parsed.everyMs) return;
-  if (parsed.type === 'trades') {
-    if (channel.pending === '') return;
+  if (parsed.type === 'trades' || parsed.type === 'user') {
+    if (!channel.waits) return;
     channel.lastSentMs = mono;
     channel.flush();
     return;

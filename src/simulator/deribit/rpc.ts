@@ -81,6 +81,18 @@ export class Params {
     return value;
   }
 
+  has(name: string): boolean {
+    return this.#values[name] !== undefined;
+  }
+
+  /** The text of a number (over HTTP GET it comes as text); null when absent. Numbers that JSON.parse has read are shortest texts. */
+  number(name: string): string | null {
+    const value = this.#values[name];
+    if (value === undefined) return null;
+    if (typeof value !== 'string' && typeof value !== 'number') throw invalidParam(name, 'must be number');
+    return String(value);
+  }
+
   int(name: string): number | null {
     const value = this.#values[name];
     if (value === undefined) return null;

@@ -2,18 +2,22 @@
 import type { Connection } from '../connection.ts';
 import type { World } from '../world.ts';
 import { errorText, parseRequest, resultText, RpcError } from './rpc.ts';
-import type { Call } from './methods.ts';
+import type { Incoming } from './dispatch.ts';
+import type { Reply } from './private/desk.ts';
 
 export interface SessionHost {
   readonly world: World;
-  /** Runs one method; returns the JSON text of its result. Throws RpcError. `null`: no answer at all. */
-  call(call: Call): string | null;
+  /** Runs one request; `reply` gets the JSON text of its result, an error, or null: no answer at all. */
+  request(incoming: Incoming, reply: Reply): void;
 }
 
 export class Session {
   readonly connection: Connection;
   readonly channels = new Set<string>();
-  authenticated = false;
+  /** Its access token, once authenticated. */
+  token: string | null = null;
+  /** It said goodbye: cancel on disconnect does not fire. */
+  loggedOut = false;
   readonly #host: SessionHost;
   #lastInMs: number;
   #heartbeatMs = 0;
@@ -37,6 +41,11 @@ export class Session {
     this.#heartbeatMs = seconds * this.#host.world.timing.heartbeatSecondMs;
     this.#answerByMs = Infinity;
     this.#beatAtMs = seconds === 0 ? Infinity : this.#host.world.clock.monotonicMs() + this.#heartbeatMs;
+  }
+
+  /** After so long the exchange notices that a connection is dead, ms. */
+  get noticedMs(): number {
+    return this.#heartbeatMs > 0 ? 2 * this.#heartbeatMs : this.#host.world.timing.idleMs;
   }
 
   /** The client answered a test_request (any public/test does). */
@@ -79,14 +88,13 @@ export class Session {
       this.connection.send(errorText(null, new RpcError(-32600, 'Invalid Request', { reason: 'missing id' }), { usIn, usOut: world.nowUs() }));
       return;
     }
-    try {
-      const result = this.#host.call({ session: this, ip: this.connection.ip, method: request.method, params: request.params });
-      if (result !== null) this.connection.send(resultText(request.id, result, { usIn, usOut: world.nowUs() + 40 }));
-    } catch (error) {
-      if (!(error instanceof RpcError)) throw error;
-      this.connection.send(errorText(request.id, error, { usIn, usOut: world.nowUs() + 40 }));
+    const { id } = request;
+    this.#host.request({ session: this, ip: this.connection.ip, method: request.method, params: request.params }, (outcome) => {
+      const times = { usIn, usOut: world.nowUs() + 40 };
+      if (outcome === null) return;
+      this.connection.send(outcome instanceof RpcError ? errorText(id, outcome, times) : resultText(id, outcome, times));
       // "The session is terminated" once the credits are gone.
-      if (error.code === 10028) this.connection.close(1008, 'too_many_requests');
-    }
+      if (outcome instanceof RpcError && outcome.code === 10028) this.connection.close(1008, 'too_many_requests');
+    });
   }
 }

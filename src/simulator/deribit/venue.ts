@@ -1,21 +1,25 @@
 // The simulated Deribit: sessions, channels, credits, and what happens each tick. Methods are in methods.ts.
+import { ControlError } from '../actions.ts';
 import { Book } from '../book.ts';
 import type { Connection } from '../connection.ts';
 import { Mischief, tradeLine, withheld } from '../emission.ts';
-import { answer, restFault } from '../http.ts';
 import { Market } from '../market.ts';
 import type { Spec } from '../spec.ts';
 import type { HttpExchange, Venue, World } from '../world.ts';
 import { Channel, parseChannel } from './channels.ts';
+import { Dispatcher, type Incoming } from './dispatch.ts';
 import { bookSnapshot, pushChannel } from './push.ts';
-import { Credits } from './credits.ts';
 import { namesOf, notification, tradeId, tradeObject, type MarketNames } from './frames.ts';
-import { methodTable, type Call, type Method } from './methods.ts';
 import { hearersOf, replayFrame } from './replay.ts';
-import { errorText, invalidParam, Params, resultText, RpcError, statusOf } from './rpc.ts';
-import { faultError, httpRequest } from './http.ts';
+import { invalidParam, RpcError, type Params } from './rpc.ts';
 import { Session, type SessionHost } from './session.ts';
 import { printLegs } from './combos.ts';
+import { BookMarkets, printsOf } from './private/book_markets.ts';
+import { Desk, type Reply } from './private/desk.ts';
+import type { Grant } from './private/tokens.ts';
+import { accountState, operate } from './private/operator.ts';
+import { tellChange } from './private/users.ts';
+import { DEPOSITS } from './private/virtual.ts';
 
 const MAX_CONNECTIONS = 32;
 const MAX_CHANNELS = 500;
@@ -38,16 +42,23 @@ export class DeribitVenue implements Venue, SessionHost {
   lockedIndices: string[] = [];
   /** Channels of trades that hear a market, wide ones included. */
   readonly #hearers = new Map<Market, Channel[]>();
-  readonly #credits: Credits;
   readonly #mischief: Mischief;
-  readonly #methods: Map<string, Method>;
+  readonly desk: Desk;
+  readonly #dispatch: Dispatcher;
 
   constructor(world: World, specs: readonly Spec[], keep: number) {
     this.world = world;
-    this.#credits = new Credits(world);
     this.#mischief = new Mischief(world);
     for (const spec of specs) this.addMarket(spec, keep);
-    this.#methods = methodTable(this);
+    this.desk = new Desk({
+      ...world, startMs: world.nowMs(), deposits: DEPOSITS, note: (entry) => world.ledger.note(entry),
+      markets: new BookMarkets({
+        markets: this.markets, names: this.names, book: (market) => this.book(market), published: (market, seq) => this.publish(market, seq, seq),
+      }),
+      locked: ({ priceIndex }) => this.locked === 'true' || this.lockedIndices.includes(priceIndex),
+      tell: (change) => tellChange(this.channels.values(), change, this.desk.engine),
+    });
+    this.#dispatch = new Dispatcher(this);
   }
 
   addMarket(spec: Spec, keep: number): Market {
@@ -78,51 +89,27 @@ export class DeribitVenue implements Venue, SessionHost {
     const session = this.sessions.get(connection);
     for (const name of session?.channels ?? []) if (session !== undefined) this.#leave(session, name);
     this.sessions.delete(connection);
+    if (session === undefined) return;
+    if (session.loggedOut) this.desk.cod.forget(connection.id);
+    // A half-open connection is noticed only when its heartbeats have failed.
+    else if (connection.open) this.desk.cod.fireLater(connection.id, this.world.nowMs() + session.noticedMs);
+    else this.desk.disconnected(connection.id, this.world.nowMs());
   }
 
   http(exchange: HttpExchange): void {
-    const { world } = this;
-    const usIn = world.nowUs();
-    const times = (): { usIn: number; usOut: number } => ({ usIn, usOut: world.nowUs() + 40 });
-    const faultBody = (status: number): { body: string } => ({ body: errorText(null, faultError(status), times()) });
-    if (restFault(world, this.marketId, exchange, faultBody)) return;
-    const request = httpRequest(exchange);
-    if (request === null) {
-      answer(exchange.response, 404, 'Not Found', {}, 'text/plain');
-      return;
-    }
-    const id = request instanceof RpcError ? null : request.id;
-    try {
-      if (request instanceof RpcError) throw request;
-      const result = this.call({ session: null, ip: exchange.ip, method: request.method, params: request.params });
-      answer(exchange.response, 200, resultText(id, result ?? 'null', times()));
-    } catch (error) {
-      if (!(error instanceof RpcError)) throw error;
-      answer(exchange.response, statusOf(error.code), errorText(id, error, times()));
-    }
+    this.#dispatch.http(exchange);
   }
 
-  call(call: Call): string | null {
-    const method = this.#methods.get(call.method);
-    const authenticated = call.session?.authenticated ?? false;
-    if (method === undefined) {
-      if (!call.method.startsWith('private/')) throw new RpcError(-32601, 'Method not found');
-      throw authenticated
-        ? new RpcError(13025, 'method_switched_off_by_admin')
-        : new RpcError(13009, 'unauthorized', { reason: 'invalid_token', param: 'token' });
-    }
-    if (!this.#credits.spend(call.ip, method.pool ?? 'default')) throw new RpcError(10028, 'too_many_requests');
-    if (method.socket === true && call.session === null) throw new RpcError(10030, 'must_be_websocket_request');
-    if (method.private === true && !authenticated) throw new RpcError(13009, 'unauthorized', { reason: 'invalid_token', param: 'token' });
-    return method.run(new Params(call.params), call);
+  request(incoming: Incoming, reply: Reply): void {
+    this.#dispatch.request(incoming, reply);
   }
 
   /** What public/subscribe answers: the channels that are subscribed now, of those asked for. */
-  subscribe(session: Session, names: readonly string[]): string | null {
+  subscribe(session: Session, names: readonly string[], grant: Grant | null, isPrivate: boolean): string | null {
     if (names.length > MAX_CHANNELS) throw invalidParam('channels', `more than ${MAX_CHANNELS} channels`);
     const { faults } = this.world;
     const parsed = names.map((name) => ({ name, at: parseChannel(name, (instrument) => this.markets.has(instrument)) }));
-    if (parsed.some(({ at }) => at?.raw === true) && !session.authenticated) {
+    if (parsed.some(({ at }) => at?.raw === true) && grant === null) {
       throw new RpcError(13778, 'raw_subscriptions_not_available_for_unauthorized');
     }
     const fault = (kind: 'ack_never' | 'reject_subscription', name: string, symbol: string | null | undefined): boolean =>
@@ -131,6 +118,7 @@ export class DeribitVenue implements Venue, SessionHost {
     const accepted: string[] = [];
     for (const { name, at } of parsed) {
       if (at === null || fault('reject_subscription', name, at.instrument)) continue;
+      if (at.type === 'user' && !(isPrivate && grant?.rights[at.detail === 'portfolio' ? 'account' : 'trade'] !== 'none')) continue;
       accepted.push(name);
       if (session.channels.has(name)) continue;
       session.channels.add(name);
@@ -183,12 +171,15 @@ export class DeribitVenue implements Venue, SessionHost {
         readers: () => new Set(hearers.flatMap((channel) => [...channel.readers])),
       });
     }
+    const nowMs = this.world.nowMs();
+    this.desk.happened(printsOf(market, from, to, nowMs, this.desk.engine), nowMs);
   }
 
   tick(nowMs: number): void {
     const mono = this.world.clock.monotonicMs();
     for (const session of this.sessions.values()) session.tick(mono);
     this.#mischief.settle();
+    this.desk.advance(nowMs);
     for (const channel of this.channels.values()) pushChannel(this, channel, nowMs, mono);
   }
 
@@ -215,11 +206,25 @@ export class DeribitVenue implements Venue, SessionHost {
     return channel?.readers.size ?? 0;
   }
 
+  operate(message: Readonly<Record<string, unknown>>): unknown {
+    try {
+      return operate(this.desk, message, this.world.nowMs());
+    } catch (error) {
+      throw error instanceof RpcError ? new ControlError(`${error.message}${error.data === undefined ? '' : ` ${JSON.stringify(error.data)}`}`) : error;
+    }
+  }
+
   state(): Record<string, unknown> {
     return {
-      locked: this.locked,
-      connections: [...this.sessions.values()].map((s) => ({ conn: s.connection.id, authenticated: s.authenticated, channels: [...s.channels] })),
+      locked: this.lockedNow,
+      account: accountState(this.desk),
+      connections: [...this.sessions.values()].map((s) => ({ conn: s.connection.id, authenticated: s.token !== null, channels: [...s.channels] })),
     };
+  }
+
+  /** What public/status says. */
+  get lockedNow(): 'true' | 'partial' | 'false' {
+    return this.world.faults.find('locked', this.marketId) === null ? this.locked : 'true';
   }
 
   /** The market that `instrument_name` names. */

@@ -5,6 +5,8 @@ import type { Market } from '../../market.ts';
 import { bandOf, bidless, indexText, markText, namesOf, tradeId, type MarketNames } from '../frames.ts';
 import { contractOf, type Contract } from './contract.ts';
 import { dec, scaled, unscaled, type Dec } from './money.ts';
+import type { Change } from './commands.ts';
+import type { MatchingEngine } from './matching.ts';
 import type { Side } from './orders.ts';
 import type { Level, MarketSource, Printed } from './source.ts';
 
@@ -18,6 +20,8 @@ export interface BookMarketsOptions {
   readonly markets: ReadonlyMap<string, Market>;
   /** As the venue numbers them: trade ids come from it. */
   readonly names?: ReadonlyMap<Market, MarketNames>;
+  /** The venue's own book, so that its channels show what can be taken; a book of its own when absent. */
+  readonly book?: (market: Market) => Book;
   /** The market's trade `seq` is ours and was just made: into the ledger and out to the subscribers. */
   readonly published?: (market: Market, seq: number) => void;
 }
@@ -62,7 +66,7 @@ export class BookMarkets implements MarketSource {
     const version = market.version - (this.#own.get(symbol) ?? 0);
     const known = this.#depths.get(symbol);
     if (known?.version === version) return known;
-    const book = this.#books.get(symbol) ?? new Book(market);
+    const book = this.#options.book?.(market) ?? this.#books.get(symbol) ?? new Book(market);
     this.#books.set(symbol, book);
     book.refresh();
     const { priceDecimals, amountDecimals, lot } = market.spec;
@@ -107,4 +111,17 @@ export class BookMarkets implements MarketSource {
     if (market === undefined) throw new RangeError(`${symbol}: no such market`);
     return market;
   }
+}
+
+/** Tells the engine of the market's trades `from`..`to`, which others made. */
+export function printsOf(market: Market, from: number, to: number, nowMs: number, engine: MatchingEngine): Change[] {
+  if (!engine.orders.anyOpen) return [];
+  const { history: h, spec } = market;
+  const changes: Change[] = [];
+  for (let seq = from; seq <= to; seq++) {
+    const price = scaled(h.price(seq), spec.priceDecimals);
+    const amount = scaled(h.lots(seq) * spec.lot, spec.amountDecimals);
+    changes.push(...engine.onPrint(nowMs, spec.symbol, price, amount, h.isSell(seq) ? 'sell' : 'buy'));
+  }
+  return changes;
 }

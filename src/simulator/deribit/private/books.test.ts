@@ -114,7 +114,8 @@ describe('the books', () => {
             const { contract, side } = fill;
             const signed = number(fill.amount).times(side === 'buy' ? 1 : -1);
             const paid = round8(signed.times(number(fill.price))).neg();
-            if (contract.kind === 'spot') return currency === contract.base ? signed : currency === contract.quote ? paid.minus(number(fill.fee)) : new Exact(0);
+            if (contract.kind === 'spot' && currency === contract.base) return signed;
+            if (contract.kind === 'spot') return currency === contract.quote ? paid.minus(number(fill.fee)) : new Exact(0);
             if (contract.currency !== currency) return new Exact(0);
             return (contract.kind === 'option' ? paid : new Exact(0)).minus(number(fill.fee));
           });

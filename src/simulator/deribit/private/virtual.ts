@@ -7,10 +7,10 @@
 import { Market } from '../../market.ts';
 import { deribitSpecs } from '../catalogue.ts';
 import { namesOf } from '../frames.ts';
-import { BookMarkets } from './book_markets.ts';
+import { BookMarkets, printsOf } from './book_markets.ts';
 import type { Change } from './commands.ts';
 import { MatchingEngine, type EngineOptions } from './matching.ts';
-import { dec, scaled, type Dec } from './money.ts';
+import { dec, type Dec } from './money.ts';
 
 export interface VirtualOptions extends Partial<Omit<EngineOptions, 'startMs'>> {
   readonly seed: number;
@@ -61,17 +61,4 @@ export class VirtualWorld {
     changes.push(...this.engine.advance(this.nowMs));
     return changes;
   }
-}
-
-/** Tells the engine of the market's trades `from`..`to`, which others made. */
-export function printsOf(market: Market, from: number, to: number, nowMs: number, engine: MatchingEngine): Change[] {
-  if (!engine.orders.anyOpen) return [];
-  const { history: h, spec } = market;
-  const changes: Change[] = [];
-  for (let seq = from; seq <= to; seq++) {
-    const price = scaled(h.price(seq), spec.priceDecimals);
-    const amount = scaled(h.lots(seq) * spec.lot, spec.amountDecimals);
-    changes.push(...engine.onPrint(nowMs, spec.symbol, price, amount, h.isSell(seq) ? 'sell' : 'buy'));
-  }
-  return changes;
 }
