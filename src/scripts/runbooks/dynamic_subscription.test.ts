@@ -1,5 +1,6 @@
 // docs/runbooks/dynamic-subscription.md, executed against a running receiver.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { replaceSymbols } from '../../bus/symbols.ts';
 import { subscriptionsKey } from '../../contracts/index.ts';
 import { openStage, until, type Stage } from '../../testing/receiver.ts';
 import { Runbook } from '../../testing/runbook.ts';
@@ -39,8 +40,16 @@ describe.skipIf(!redisServerInstalled())('runbook dynamic-subscription', () => {
 
     expect((await book.run('redis-cli PUBLISH')).out).toBe('1\n');
     await events.until('subscription.removed');
-    await events.stop();
     await until(() => !atExchange().includes('solusdt'));
+
+    await replaceSymbols(stage.published.redis, 'binance_spot', ['BTCUSDT', 'ETHUSDT', 'BNBUSDT']);
+    expect((await book.run('redis-cli PUBLISH')).out).toBe('1\n');
+    expect(await events.until('"request_id":"r2"')).toContain('subscription.pattern');
+    await events.stop();
+    await until(() => atExchange().includes('bnbusdt'));
+    expect((await book.run('redis-cli SMEMBERS')).out).toBe('trade:BNB*\n');
+    await stage.published.redis.srem('subscriptions:binance_spot:patterns', 'trade:BNB*');
+    await until(() => !atExchange().includes('bnbusdt'));
 
     expect((await book.run('redis-cli XREVRANGE')).out).toContain('subscription.removed');
     expect((await book.run('redis-cli SMEMBERS')).out).toBe('trade:BTCUSDT\n');

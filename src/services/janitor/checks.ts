@@ -73,7 +73,7 @@ function lagFinding(lag: number | 'no stream' | 'no group'): Finding {
 }
 
 function auditFinding({ queued, unexplained }: { queued: number; unexplained: number }): Finding {
-  const remedy = 'SELECT * FROM audit_findings ORDER BY finding_id DESC tells which';
+  const remedy = 'the table audit_findings tells which';
   if (queued > 0) return fail('audit', `${queued} differences are being repaired`, remedy);
   return unexplained > 0 ? warn('audit', `${unexplained} differences of the last audit are unexplained`, remedy) : ok('audit', 'no open difference');
 }

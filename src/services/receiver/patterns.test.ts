@@ -13,7 +13,8 @@ const becomes = (members: readonly string[]): Promise<void> => until(async () =>
 const told = async (symbol: string): Promise<SystemEvent[]> =>
   (await stage.published.events()).filter((event) => event.symbol === symbol && event.type.startsWith('subscription.'));
 const command = async (action: 'subscribe' | 'unsubscribe', symbols: readonly string[], request_id?: string): Promise<void> => {
-  await redis().publish(controlSubscriptionsKey('deribit'), JSON.stringify({ action, symbols, channels: ['trade'], ...(request_id === undefined ? {} : { request_id }) }));
+  const body = { action, symbols, channels: ['trade'], request_id };
+  await redis().publish(controlSubscriptionsKey('deribit'), JSON.stringify(body));
 };
 const answer = async (request: string, many = 1): Promise<SystemEvent[]> => {
   const answers = async (): Promise<SystemEvent[]> => (await stage.published.events()).filter(({ data }) => data['request_id'] === request);
