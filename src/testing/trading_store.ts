@@ -148,6 +148,17 @@ function fillsContract(make: Make): void {
     expect(await store.liveOrders(account)).toEqual([]);
   });
 
+  it('averages an inverse contract harmonically', async () => {
+    const { store } = await make();
+    const { order } = await store.insertIntent(intent({ symbol: 'BTC-PERPETUAL' }), sending());
+    const own = { symbol: 'BTC-PERPETUAL', exchangeOrderId: 'X-8', label: order.label, amount: '50' };
+    const { orders, positions } = await store.applyFills('acc', [fill({ ...own, price: '20000' }), fill({ ...own, price: '60000' })], () => ({
+      reciprocal: true,
+      settle: 'BTC',
+    }));
+    expect([orders[0]?.averagePrice?.slice(0, 8), positions[0]?.averagePrice?.slice(0, 8)]).toEqual(['30000', '30000']);
+  });
+
   it('keeps two that tell the same fill at once apart', async () => {
     const { store } = await make();
     const fills = [fill({ exchangeOrderId: 'X-9' }), fill({ exchangeOrderId: 'X-9' })];

@@ -88,7 +88,7 @@ export class MemoryTradingStore implements TradingStore {
       if (order !== undefined) touched.set(order, [...(touched.get(order) ?? []), fill]);
       this.#move(account, fill, terms);
     }
-    for (const [order, fills] of touched) applied.orders.push(this.#advance(order, fills));
+    for (const [order, fills] of touched) applied.orders.push(this.#advance(order, fills, terms));
     const keys = new Set(applied.fresh.map((fill) => positionKey(account, fill.marketId, fill.symbol)));
     applied.positions.push(...[...keys].map((key) => ({ ...this.#positions.get(key)!.record })));
     return Promise.resolve(applied);
@@ -201,13 +201,14 @@ export class MemoryTradingStore implements TradingStore {
     this.events.push({ orderId: order.orderId, version: order.version, at, from, to, event, detail });
   }
 
-  #advance(order: OrderRecord, fresh: readonly FillRecord[]): OrderRecord {
+  #advance(order: OrderRecord, fresh: readonly FillRecord[], termsOf: TermsOf): OrderRecord {
     const own = this.fills.filter((fill) => fill.orderId === order.orderId);
-    const amount = own.reduce((sum, fill) => sum.plus(fill.amount), ZERO);
-    const value = own.reduce((sum, fill) => sum.plus(new Exact(fill.amount).times(fill.price)), ZERO);
-    Object.assign(order, { filledAmount: plain(amount), averagePrice: plain(value.div(amount)) });
+    const terms = termsOf(order.symbol);
+    const sum = own.reduce((position, { price, amount }) =>
+      applyFill(position, { side: 'buy', price: new Exact(price), amount: new Exact(amount), fee: ZERO }, terms), FLAT);
+    Object.assign(order, { filledAmount: plain(sum.amount), averagePrice: plain(averagePrice(sum, terms)!) });
     this.#change(order, {
-      event: 'filled', at: fresh[0]!.recordedTs, state: stateByFills({ state: order.state, amount: order.amount, filled: amount }),
+      event: 'filled', at: fresh[0]!.recordedTs, state: stateByFills({ state: order.state, amount: order.amount, filled: sum.amount }),
       exchangeOrderId: fresh[0]!.exchangeOrderId, detail: { trade_ids: fresh.map((fill) => fill.tradeId) },
     });
     return { ...order };

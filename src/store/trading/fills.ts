@@ -34,7 +34,7 @@ export async function applyFills(client: Client, account: string, told: readonly
   return {
     fresh,
     conflicts,
-    orders: await advance(client, [...touched], fresh[0]?.recordedTs ?? 0, orders, fresh),
+    orders: await advance(client, [...touched], fresh, orders, terms),
     positions: await move(client, account, fresh, terms),
   };
 }
@@ -78,16 +78,16 @@ async function conflictsOf(client: Client, account: string, known: readonly Fill
 }
 
 async function advance(
-  client: Client, ids: readonly string[], at: number, known: ReadonlyMap<string, OrderRecord>, fresh: readonly FillRecord[],
+  client: Client, ids: readonly string[], fresh: readonly FillRecord[], known: ReadonlyMap<string, OrderRecord>, terms: TermsOf,
 ): Promise<OrderRecord[]> {
   const byId = new Map([...known.values()].map((order) => [order.orderId, order]));
   const changed: OrderRecord[] = [];
   for (const id of [...ids].sort((a, b) => Number(a) - Number(b))) {
     const order = byId.get(id)!;
-    const { amount, averagePrice: average } = await sumOf(client, id);
+    const { amount, averagePrice: average } = await sumOf(client, id, terms(order.symbol));
     const own = fresh.filter((fill) => known.get(fill.exchangeOrderId)?.orderId === id);
     const after = await changeOrder(client, id, order.version, {
-      event: 'filled', at, state: stateByFills({ state: order.state, amount: order.amount, filled: amount }),
+      event: 'filled', at: own[0]!.recordedTs, state: stateByFills({ state: order.state, amount: order.amount, filled: amount }),
       exchangeOrderId: own[0]!.exchangeOrderId, detail: { trade_ids: own.map((fill) => fill.tradeId) },
     }, { amount: plain(amount), averagePrice: average === null ? null : plain(average) });
     if (after !== null) changed.push(after);
@@ -95,11 +95,12 @@ async function advance(
   return changed;
 }
 
-async function sumOf(client: Client, orderId: string): Promise<{ amount: Exact; averagePrice: Exact | null }> {
+/** What an order has come to: the position its fills alone would make. */
+async function sumOf(client: Client, orderId: string, terms: { reciprocal: boolean }): Promise<{ amount: Exact; averagePrice: Exact | null }> {
   const { rows } = await client.query<{ price: string; amount: string }>('SELECT price, amount FROM fills WHERE order_id = $1', [orderId]);
-  const amount = rows.reduce((sum, row) => sum.plus(row.amount), ZERO);
-  const value = rows.reduce((sum, row) => sum.plus(new Exact(row.amount).times(row.price)), ZERO);
-  return { amount, averagePrice: amount.isZero() ? null : value.div(amount) };
+  const sum = rows.reduce((position, { price, amount }) =>
+    applyFill(position, { side: 'buy', price: new Exact(price), amount: new Exact(amount), fee: ZERO }, terms), FLAT);
+  return { amount: sum.amount, averagePrice: averagePrice(sum, terms) };
 }
 
 async function move(client: Client, account: string, fresh: readonly FillRecord[], terms: TermsOf): Promise<PositionRecord[]> {
