@@ -88,6 +88,5 @@ export async function benchQueries(rows: number, rounds: number): Promise<Querie
   }
 }
 
-/** All rows are read by the server and none sent: what a client makes of half a million rows is the client's. */
-const readOf = (query: string): string =>
-  `SELECT count(c.open_ts), sum(c.close), max(c.high), min(c.low), sum(c.volume), min(c.open) FROM (${query} OFFSET 0) AS c`;
+/** All rows are read in order by the server and none is sent: what a client makes of half a million rows is the client's. */
+const readOf = (query: string): string => `${query} OFFSET ${CANDLES}`;
