@@ -8,10 +8,8 @@ import { WorkQueue } from '../../bus/queue.ts';
 import { parseOhlcJob, parseTradeJob, queueOhlcWorkKey, queueTradeWorkKey, type TradeJob } from '../../contracts/index.ts';
 import { toError } from '../../core/errors.ts';
 import { memoryAtLeast } from '../../core/memory_ladder.ts';
-import type { MarketRest } from '../../exchanges/exchange.ts';
-import { marketOf } from '../../exchanges/registry.ts';
-import { createHttp } from '../../net/http.ts';
-import { budgetedGet, type Lane, type RateBudget } from '../../net/rate_budget.ts';
+import { budgetedRest } from '../../exchanges/budgeted.ts';
+import type { Lane, RateBudget } from '../../net/rate_budget.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import type { Pool } from '../../store/connect.ts';
 import { missingInGaps, settleGaps } from '../../store/gaps.ts';
@@ -31,7 +29,6 @@ export interface BackfillParts {
   budgetOf: (options: FleetBudgetOptions) => RateBudget;
 }
 
-const HTTP = { timeoutMs: 20_000, maxBytes: 32 * 1024 * 1024 };
 const MAX_REAP_MS = 5_000;
 const MEMORY_MS = 1_000;
 
@@ -100,20 +97,9 @@ async function look(key: string, queue: WorkQueue, metrics: BackfillMetrics, { s
 }
 
 /** REST of the configured markets, each inside its budget. */
-function restOf(ctx: ServiceContext, { redis, events, budgetOf }: BackfillParts, lane: Lane): (marketId: string) => MarketRest | undefined {
-  const { config, clock, signal, random } = ctx;
-  const all = new Map(config.markets.flatMap(({ marketId, exchange, restUrl }): [string, MarketRest][] => {
-    const market = marketOf(marketId);
-    if (market === undefined) return [];
-    const budget = budgetOf({
-      redis, exchange, limit: market.restLimit,
-      onBan: (ms, reason) => events.emit({ type: 'rate.banned', severity: 'warning', market_id: marketId, data: { exchange, ms, reason } }),
-    });
-    const get = budgetedGet({
-      limit: market.restLimit, budget, lane, signal, random,
-      http: (onHeaders) => createHttp({ ...HTTP, clock, signal, onHeaders }),
-    });
-    return [[marketId, market.rest(restUrl, get)]];
-  }));
-  return (marketId) => all.get(marketId);
+function restOf({ config, clock, signal, random }: ServiceContext, { redis, events, budgetOf }: BackfillParts, lane: Lane): ReturnType<typeof budgetedRest> {
+  return budgetedRest({
+    markets: config.markets, redis, budgetOf, lane, clock, signal, random,
+    onBan: ({ marketId, ...ban }) => events.emit({ type: 'rate.banned', severity: 'warning', market_id: marketId, data: ban }),
+  });
 }
