@@ -29,11 +29,15 @@ export function dec(text: string): Dec {
   return value;
 }
 
+/** The last of so many decimals, in units; looked up, since a power costs more than all else here. */
+const UNITS: readonly Dec[] = Array.from({ length: SCALE + 1 }, (_, decimals) => 10n ** BigInt(SCALE - decimals));
+const unit = (decimals: number): Dec => UNITS[decimals] ?? 1n;
+
 /** A whole number with `decimals` decimals: `scaled(855, 1)` is 85.5. */
-export const scaled = (value: number, decimals: number): Dec => BigInt(value) * 10n ** BigInt(SCALE - decimals);
+export const scaled = (value: number, decimals: number): Dec => BigInt(value) * unit(decimals);
 
 /** The whole number of 10^-decimals in `value`, which must be a multiple of it. */
-export const unscaled = (value: Dec, decimals: number): number => Number(value / 10n ** BigInt(SCALE - decimals));
+export const unscaled = (value: Dec, decimals: number): number => Number(value / unit(decimals));
 
 /** Plain text with at least one decimal: `10.0`, `-0.00005`. */
 export function decText(value: Dec): string {
@@ -50,16 +54,15 @@ export const div = (a: Dec, b: Dec): Dec => ratio(a, ONE, b);
 
 /** a × b / c, halves away from zero. */
 export function ratio(a: Dec, b: Dec, c: Dec): Dec {
-  const n = a * b;
-  const down = abs(n) / abs(c);
-  const rounded = (abs(n) % abs(c)) * 2n >= abs(c) ? down + 1n : down;
-  return n < 0n !== c < 0n ? -rounded : rounded;
+  const n = abs(a * b);
+  const d = abs(c);
+  const rounded = (n * 2n + d) / (d * 2n);
+  return a < 0n !== b < 0n !== c < 0n ? -rounded : rounded;
 }
 
 /** Rounded to `decimals`, halves away from zero. */
 export function round(value: Dec, decimals: number): Dec {
-  const unit = 10n ** BigInt(SCALE - decimals);
-  return ratio(value, 1n, unit) * unit;
+  return ratio(value, 1n, unit(decimals)) * unit(decimals);
 }
 
 /** As it is booked. */

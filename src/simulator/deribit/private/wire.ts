@@ -14,10 +14,12 @@ export const USER_ID = 1001;
 
 export type Wire = string | number | boolean | bigint | null | readonly Wire[] | { readonly [key: string]: Wire | undefined };
 
+const NOT_ASCII = /[^\x00-\x7f]/g;
+
 /** JSON text; a bigint is an exact decimal, a number an integer. Members that are undefined are left out. */
 export function wire(value: Wire): string {
   if (typeof value === 'bigint') return floatText(decText(value));
-  if (typeof value === 'string') return JSON.stringify(value).replace(/[^\x00-\x7f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  if (typeof value === 'string') return JSON.stringify(value).replace(NOT_ASCII, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
   if (typeof value !== 'object' || value === null) return String(value);
   if (Array.isArray(value)) return `[${(value as readonly Wire[]).map(wire).join(',')}]`;
   const members = Object.entries(value).flatMap(([key, member]) => (member === undefined ? [] : [`${JSON.stringify(key)}:${wire(member)}`]));
