@@ -93,8 +93,9 @@ export class Session {
       const times = { usIn, usOut: world.nowUs() + 40 };
       if (outcome === null) return;
       this.connection.send(outcome instanceof RpcError ? errorText(id, outcome, times) : resultText(id, outcome, times));
-      // "The session is terminated" once the credits are gone.
-      if (outcome instanceof RpcError && outcome.code === 10028) this.connection.close(1008, 'too_many_requests');
+      // "The session is terminated" once the credits are gone, says one passage of the article; another that only the request fails.
+      const soft = world.faults.find('soft_limits', this.connection.marketId) !== null;
+      if (outcome instanceof RpcError && outcome.code === 10028 && !soft) this.connection.close(1008, 'too_many_requests');
     });
   }
 }

@@ -53,7 +53,8 @@ export class DeribitVenue implements Venue, SessionHost {
     this.desk = new Desk({
       ...world, startMs: world.nowMs(), deposits: DEPOSITS, note: (entry) => world.ledger.note(entry),
       markets: new BookMarkets({
-        markets: this.markets, names: this.names, book: (market) => this.book(market), published: (market, seq) => this.publish(market, seq, seq),
+        markets: this.markets, names: this.names, funding: true, book: (market) => this.book(market),
+        published: (market, seq) => this.publish(market, seq, seq),
       }),
       locked: ({ priceIndex }) => this.locked === 'true' || this.lockedIndices.includes(priceIndex),
       tell: (change) => tellChange(this.channels.values(), change, this.desk.engine),

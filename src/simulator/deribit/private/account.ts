@@ -4,7 +4,7 @@
 import type { Contract } from './contract.ts';
 import { abs, booked, div, max, min, mul, ONE, ratio, type Dec } from './money.ts';
 import type { Side } from './orders.ts';
-import { book, flat, sessionUnrealised, type Position } from './position.ts';
+import { accrue, book, flat, sessionUnrealised, type Position } from './position.ts';
 
 export interface LogRow {
   readonly id: number;
@@ -25,6 +25,8 @@ export interface LogRow {
   readonly balance: Dec;
   readonly sessionRealised: Dec;
   readonly sessionUnrealised: Dec;
+  /** Funding of the session, in settlements. */
+  readonly funding: Dec;
   readonly tradeId: string | null;
   readonly orderId: string | null;
   readonly role: 'maker' | 'taker' | null;
@@ -106,6 +108,12 @@ export class Account {
     return closed === 0n ? null : profit;
   }
 
+  /** Books the interest of a perpetual into its session. */
+  accrue(contract: Contract, interest: Dec, index: Dec): void {
+    const position = this.#positions.get(contract.symbol);
+    if (position !== undefined && position.amount !== 0n) this.#positions.set(contract.symbol, accrue(position, interest, index));
+  }
+
   /** 08:00 UTC: moves the session's P&L of futures to the balance; the next session starts at these marks. */
   settle(nowMs: number, mark: (contract: Contract) => Dec): void {
     for (const position of this.#positions.values()) {
@@ -120,7 +128,7 @@ export class Account {
       if (amount === 0n) this.#positions.delete(contract.symbol);
       else {
         const sessionCost = contract.reciprocal ? div(amount, price) : mul(amount, price);
-        this.#positions.set(contract.symbol, { ...position, sessionCost, sessionRealised: 0n, settledAt: price });
+        this.#positions.set(contract.symbol, { ...position, sessionCost, sessionRealised: 0n, sessionFunding: 0n, settledAt: price });
       }
     }
   }
@@ -171,7 +179,8 @@ export class Account {
     this.#change(contract.currency, change);
     this.#row({
       timestampMs: nowMs, type, currency: contract.currency, contract, side: amount === 0n ? '-' : amount > 0n ? 'long' : 'short', amount: abs(amount),
-      position: type === 'delivery' ? 0n : amount, price, commission: fee, cashflow: upl + sessionRealised, change, sessionRealised, sessionUnrealised: upl,
+      position: type === 'delivery' ? 0n : amount, price, commission: fee, cashflow: upl + sessionRealised, change, sessionRealised,
+      sessionUnrealised: upl, funding: position.sessionFunding,
     });
   }
 
@@ -182,7 +191,7 @@ export class Account {
   #row(row: Partial<LogRow> & Pick<LogRow, 'timestampMs' | 'type' | 'currency'>): void {
     this.log.push({
       contract: null, side: '-', amount: 0n, position: 0n, price: 0n, commission: null, cashflow: 0n, change: 0n, sessionRealised: 0n,
-      sessionUnrealised: 0n, tradeId: null, orderId: null, role: null, ...row, id: this.log.length + 1, balance: this.balance(row.currency),
+      sessionUnrealised: 0n, funding: 0n, tradeId: null, orderId: null, role: null, ...row, id: this.log.length + 1, balance: this.balance(row.currency),
     });
   }
 }

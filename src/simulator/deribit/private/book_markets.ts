@@ -3,12 +3,16 @@
 import { Book } from '../../book.ts';
 import type { Market } from '../../market.ts';
 import { bandOf, bidless, indexText, markText, namesOf, tradeId, type MarketNames } from '../frames.ts';
+import { interestBetween } from '../funding.ts';
 import { contractOf, type Contract } from './contract.ts';
 import { dec, scaled, unscaled, type Dec } from './money.ts';
 import type { Change } from './commands.ts';
 import type { MatchingEngine } from './matching.ts';
 import type { Side } from './orders.ts';
 import type { Level, MarketSource, Printed } from './source.ts';
+
+/** A fraction of an interest that is a sum of floats: its noise is below. */
+const INTEREST_DECIMALS = 15;
 
 interface Depth {
   bids: readonly Level[];
@@ -22,6 +26,8 @@ export interface BookMarketsOptions {
   readonly names?: ReadonlyMap<Market, MarketNames>;
   /** The venue's own book, so that its channels show what can be taken; a book of its own when absent. */
   readonly book?: (market: Market) => Book;
+  /** Perpetuals pay and get the interest that the venue's funding history tells. */
+  readonly funding?: boolean;
   /** The market's trade `seq` is ours and was just made: into the ledger and out to the subscribers. */
   readonly published?: (market: Market, seq: number) => void;
 }
@@ -92,6 +98,10 @@ export class BookMarkets implements MarketSource {
     const market = this.#market(symbol);
     const { min, max } = bandOf(market);
     return { min: scaled(min, market.spec.priceDecimals), max: scaled(max, market.spec.priceDecimals) };
+  }
+
+  interest(symbol: string, fromMs: number, untilMs: number): Dec {
+    return this.#options.funding === true ? dec(interestBetween(this.#market(symbol), fromMs, untilMs).toFixed(INTEREST_DECIMALS)) : 0n;
   }
 
   print(symbol: string, { price, amount, takerSide, nowMs }: { price: Dec; amount: Dec; takerSide: Side; nowMs: number }): Printed {

@@ -1,5 +1,6 @@
 // The matching engine in virtual time: what is refused, what trades, what ends an order.
 import { beforeEach, describe, expect, it } from 'vitest';
+import { interestBetween } from '../funding.ts';
 import type { RpcError } from '../rpc.ts';
 import type { Command, Outcome, PlaceCommand } from './commands.ts';
 import { dec, decText } from './money.ts';
@@ -221,6 +222,28 @@ describe('positions', () => {
     expect(world.engine.summary('BTC')).toMatchObject({ futuresSessionUpl: 0n, futuresSessionRpl: 0n });
     expect([day.id, kept.id].map((id) => world.engine.orders.get(id)?.status)).toEqual(['cancelled', 'open']);
     expect(world.engine.orders.get(day.id)?.cancelReason).toBe('settlement');
+  });
+
+  it('of perpetuals pay the funding of the hour, which is settled with the session', () => {
+    world = new VirtualWorld({ seed: 3, startMs: START, symbols: [PERP, LINEAR], funding: true });
+    run(market('sell', '100000'));
+    run(market('buy', '2', LINEAR));
+    world.nowMs += 480_000;
+    world.pass(1_000);
+    for (const [symbol, currency] of [[PERP, 'BTC'], [LINEAR, 'USDC']] as const) {
+      const position = world.engine.account.position(world.source.contract(symbol)!);
+      const held = symbol === PERP ? -100_000 / Number(decText(world.source.index(PERP))) : 2 * Number(decText(world.source.index(LINEAR)));
+      const due = -held * interestBetween(world.markets.get(symbol)!, START, world.nowMs);
+      expect(Math.abs(due)).toBeGreaterThan(1e-8);
+      expect(Number(decText(position.sessionFunding))).toBeCloseTo(due, symbol === PERP ? 8 : 4);
+      expect(position.sessionRealised).toBe(position.sessionFunding);
+      expect(world.engine.summary(currency).futuresSessionRpl).toBe(position.sessionFunding);
+    }
+    world.pass(120_000);
+    const rows = world.engine.account.log.filter((row) => row.type === 'settlement');
+    expect(rows).toHaveLength(2);
+    for (const row of rows) expect(row.change).toBe(row.funding + row.sessionUnrealised);
+    expect(world.engine.account.position(world.source.contract(PERP)!).sessionFunding).toBe(0n);
   });
 
   it('of options pay the premium at once and what they are worth at expiry', () => {

@@ -26,6 +26,7 @@ export interface EngineOptions {
   readonly settlementMs?: number;
 }
 
+const ACCRUAL_MS = 60_000;
 const NO_ORIGIN: Origin = { conn: null, api: true };
 
 export class MatchingEngine {
@@ -40,6 +41,7 @@ export class MatchingEngine {
   #rank = 0;
   #settlesMs: number;
   #printing = false;
+  #accruedMs: number;
   #changed = new Map<string, { contract: Contract; orders: Map<string, Order>; fills: Fill[]; moved: boolean }>();
 
   constructor(markets: MarketSource, options: EngineOptions) {
@@ -49,6 +51,7 @@ export class MatchingEngine {
     this.#nextOrder = options.firstOrder ?? 1;
     this.#settlementMs = options.settlementMs ?? 3_000;
     this.#settlesMs = dayEnd(options.startMs);
+    this.#accruedMs = options.startMs;
   }
 
   /** Runs one command. Throws RpcError when it is refused: then nothing has changed. */
@@ -81,6 +84,7 @@ export class MatchingEngine {
   /** Lets time pass up to `nowMs`: the day's end, and quotes that have moved through resting orders. */
   advance(nowMs: number): readonly Change[] {
     while (this.#settlesMs <= nowMs) this.#settle();
+    if (nowMs - this.#accruedMs >= ACCRUAL_MS) this.#accrue(nowMs);
     if (this.settling(nowMs)) return this.#drain();
     for (const symbol of this.orders.anyOpen ? this.orders.openSymbols() : []) {
       const { bid, ask } = this.markets.best(symbol);
@@ -109,6 +113,7 @@ export class MatchingEngine {
   /** Changes a position without order or trade, as an operator of the exchange might. */
   correct(nowMs: number, symbol: string, signed: Dec, price: Dec): readonly Change[] {
     const contract = tradable(this.markets, symbol);
+    this.#accrue(nowMs);
     this.account.correct(contract, signed, price, nowMs);
     this.#touch(contract).moved = true;
     return this.#drain();
@@ -195,6 +200,7 @@ export class MatchingEngine {
     this.#printing = true;
     const printed = this.markets.print(symbol, { price, amount, takerSide: liquidity === 'T' ? side : side === 'buy' ? 'sell' : 'buy', nowMs });
     this.#printing = false;
+    this.#accrue(nowMs);
     const fee = booked(feeOf(contract, amount, price, index, liquidity));
     const profit = this.account.execute({ contract, side, price, amount, fee, liquidity, tradeId: printed.tradeId, orderId: order.id }, nowMs);
     const filled = order.filled + amount;
@@ -242,10 +248,23 @@ export class MatchingEngine {
     return open.sort((a, b) => better(a, b) || a.rank - b.rank);
   }
 
+  /** Funding is continuous: booked each minute, and before anything changes a position. */
+  #accrue(nowMs: number): void {
+    const sinceMs = this.#accruedMs;
+    if (nowMs <= sinceMs) return;
+    this.#accruedMs = nowMs;
+    if (this.markets.interest === undefined) return;
+    for (const { contract, amount } of this.account.positions()) {
+      if (contract.kind !== 'perpetual' || amount === 0n) continue;
+      this.account.accrue(contract, this.markets.interest(contract.symbol, sinceMs, nowMs), this.markets.index(contract.symbol));
+    }
+  }
+
   /** 08:00 UTC: good-til-day orders end, sessions settle, what expires is delivered. */
   #settle(): void {
     const atMs = this.#settlesMs;
     this.#settlesMs += 86_400_000;
+    this.#accrue(atMs);
     const expired = (contract: Contract): boolean => contract.expiry !== null && contract.expiry <= atMs;
     for (const order of this.orders.open()) if (order.endsMs <= atMs || expired(order.contract)) this.#cancel(atMs, order, 'settlement');
     for (const { contract } of this.account.positions()) {

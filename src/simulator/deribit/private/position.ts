@@ -1,7 +1,7 @@
 // The books of one position. `cost` is what the open amount cost since entry, `sessionCost` the same from the last settlement price
 // on: at 08:00 UTC the session's profit moves to the balance and the session starts anew at the settlement price.
 import { worth, type Contract } from './contract.ts';
-import { abs, booked, div, ratio, type Dec } from './money.ts';
+import { abs, booked, div, mul, ratio, type Dec } from './money.ts';
 
 export interface Position {
   readonly contract: Contract;
@@ -10,8 +10,10 @@ export interface Position {
   /** Signed worth of the open amount at its entry prices, in the settlement currency. */
   readonly cost: Dec;
   readonly sessionCost: Dec;
-  /** Booked P&L of this session, fees not counted. */
+  /** Booked P&L of this session, funding counted, fees not. */
   readonly sessionRealised: Dec;
+  /** Booked funding of this session; paid is negative. */
+  readonly sessionFunding: Dec;
   /** Booked P&L since entry prices, over all sessions. */
   readonly realised: Dec;
   /** Price of the last settlement that saw this position; 0: none. */
@@ -31,7 +33,7 @@ export interface Booked {
 }
 
 export const flat = (contract: Contract): Position => ({
-  contract, amount: 0n, cost: 0n, sessionCost: 0n, sessionRealised: 0n, realised: 0n, settledAt: 0n,
+  contract, amount: 0n, cost: 0n, sessionCost: 0n, sessionRealised: 0n, sessionFunding: 0n, realised: 0n, settledAt: 0n,
 });
 
 /** Books a fill of `signed` (bought above zero) at `price`. */
@@ -61,6 +63,12 @@ export function book(position: Position, signed: Dec, price: Dec): Booked {
     next = { ...next, amount: next.amount + part, cost: next.cost + value, sessionCost: next.sessionCost + value };
   }
   return { position: next, closed, opened, profit, sessionProfit };
+}
+
+/** Books the interest of a perpetual, a fraction of its worth at the index: longs pay it, shorts get it. */
+export function accrue(position: Position, interest: Dec, index: Dec): Position {
+  const paid = booked(mul(worth(position.contract, position.amount, index), interest));
+  return { ...position, sessionRealised: position.sessionRealised - paid, sessionFunding: position.sessionFunding - paid };
 }
 
 /** The average entry price, zero when flat: harmonic for reciprocal contracts, so that total P&L is N × (1/average − 1/mark). */

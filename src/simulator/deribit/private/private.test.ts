@@ -353,6 +353,9 @@ describe('cancel on disconnect', () => {
 it('ends the session when orders come faster than the account may', async () => {
   await login();
   for (let i = 0; i < 20; i++) expect((await call('private/cancel_all')).code).toBe(0);
+  const { id } = bench.simulator.inject({ kind: 'soft_limits', market_id: 'deribit' });
+  expect((await call('private/cancel_all')).code).toBe(10028);
+  bench.simulator.heal(id);
   expect((await call('private/cancel_all')).code).toBe(10028);
   expect((await client.end()).code).toBe(1008);
   client = await bench.connect(WS);

@@ -27,6 +27,8 @@ export interface MarketSource {
   index(symbol: string): Dec;
   /** Orders beyond are refused: buys above max, sells below min. */
   band(symbol: string): { min: Dec; max: Dec };
+  /** Interest that a long perpetual pays between two times, as a fraction of its worth; absent: none. */
+  interest?(symbol: string, fromMs: number, untilMs: number): Dec;
   /** Prints a trade of ours on the public tape. */
   print(symbol: string, trade: { price: Dec; amount: Dec; takerSide: Side; nowMs: number }): Printed;
 }

@@ -34,6 +34,8 @@ export interface VirtualOptions {
   /** Rate limits are enforced; false when absent. */
   readonly limits?: boolean;
   readonly settlementMs?: number;
+  /** Perpetuals pay and get funding; false when absent. */
+  readonly funding?: boolean;
 }
 
 /** What an account begins with. */
@@ -65,7 +67,7 @@ export class VirtualWorld {
       this.markets.set(spec.symbol, market);
     }
     const names = new Map([...this.markets.values()].map((market, i) => [market, namesOf(market, i)]));
-    this.source = new BookMarkets({ markets: this.markets, names });
+    this.source = new BookMarkets({ markets: this.markets, names, funding: options.funding ?? false });
     const dice = new Prng(hashText(`${options.seed} faults`));
     this.faults = new Faults(() => dice.float(), () => this.nowMs);
     const clock: Clock = { nowMicros: () => this.nowMs * 1000, monotonicMs: () => this.nowMs };

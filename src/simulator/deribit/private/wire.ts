@@ -62,7 +62,7 @@ export function positionWire(position: Position, markets: MarketSource): Wire {
     average_price_usd: option && contract.inverse ? booked(mul(averagePrice(position), markets.index(contract.symbol))) : undefined,
     mark_price: mark, index_price: markets.index(contract.symbol), settlement_price: position.settledAt, floating_profit_loss: floating,
     realized_profit_loss: option ? position.realised : position.sessionRealised, total_profit_loss: booked(unrealised(position, mark)),
-    realized_funding: option ? undefined : 0n, interest_value: option ? undefined : 0n,
+    realized_funding: option ? undefined : position.sessionFunding, interest_value: option ? undefined : 0n,
     delta: contract.reciprocal ? booked(div(amount, mark)) : amount, initial_margin: booked(margin / 50n), maintenance_margin: booked(margin / 100n),
     open_orders_margin: 0n, leverage: option ? undefined : 50, estimated_liquidation_price: option ? undefined : null,
   };
@@ -97,7 +97,7 @@ export function logWire(row: LogRow, equity: Dec): Wire {
     position: contract === null ? undefined : row.position, price: contract === null ? undefined : row.price,
     price_currency: contract === null ? undefined : contract.reciprocal ? 'USD' : contract.quote, trade_id: row.tradeId ?? undefined,
     order_id: row.orderId ?? undefined, user_role: row.role ?? undefined, fee_role: row.role ?? undefined, commission: row.commission,
-    cashflow: row.cashflow, change: row.change, balance: row.balance, equity, profit_as_cashflow: false, interest_pl: 0n, total_interest_pl: 0n,
-    session_rpl: row.sessionRealised, session_upl: row.sessionUnrealised, info: {},
+    cashflow: row.cashflow, change: row.change, balance: row.balance, equity, profit_as_cashflow: false, interest_pl: row.funding,
+    total_interest_pl: row.funding, session_rpl: row.sessionRealised, session_upl: row.sessionUnrealised, info: {},
   };
 }
