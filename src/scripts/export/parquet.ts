@@ -6,8 +6,8 @@ import type { Cell, DecimalSize, ExportColumn, ExportInstrument, ExportSize, Row
 import type { OutFile } from './out_file.ts';
 import type { TableWriter } from './table_writer.ts';
 
-/** Rows held until they are written: about 30 MB of them. */
-const GROUP_ROWS = 65_536;
+/** Rows held until they are written: about 15 MB of them. */
+const GROUP_ROWS = 32_768;
 /** DECIMAL digits that an INT64 holds, and that any reader takes. */
 const INT64_DIGITS = 18;
 const MAX_DIGITS = 38;
