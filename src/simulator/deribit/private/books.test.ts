@@ -62,7 +62,8 @@ function drive(seed: number, steps: readonly { symbol: string; side: 'buy' | 'se
         world.engine.execute(world.nowMs, { do: 'edit', orderId: mine.id, amount: mine.filled + amount, price: own });
       else if (kind === 'close') world.engine.execute(world.nowMs, { do: 'close', symbol, type: 'market', price: null });
       else world.engine.execute(world.nowMs, {
-        do: 'place', side, symbol, amount, type: kind === 'market' ? 'market' : 'limit', price: kind === 'market' ? null : kind === 'join' ? own : other,
+        do: 'place', side, symbol, amount, type: kind === 'market' ? (lots % 2 === 0 ? 'market' : 'market_limit') : 'limit',
+        price: kind === 'market' ? null : kind === 'join' ? own : other,
       });
     } catch (error) {
       if (!(error instanceof RpcError)) throw error;
@@ -139,7 +140,9 @@ describe('the books', () => {
     fc.assert(
       fc.property(fc.nat(1_000_000), fc.array(step, { minLength: 5, maxLength: 60 }), (seed, steps) => {
         const { engine } = drive(seed, steps);
-        for (const order of [...engine.orders.open(), ...engine.orders.closed]) {
+        const orders = [...engine.orders.open(), ...engine.orders.closed];
+        expect(new Set(orders.map((order) => order.id)).size).toBe(orders.length);
+        for (const order of orders) {
           const fills = engine.fills.filter((fill) => fill.order.id === order.id);
           expect(fills.reduce((all, fill) => all + fill.amount, 0n)).toBe(order.filled);
           expect(order.filled <= order.amount).toBe(true);

@@ -17,6 +17,7 @@ export function draft(
 ): Order {
   checkDeadline(nowMs, command.validUntilMs);
   const contract = tradable(markets, command.symbol);
+  if (contract.expiry !== null && nowMs >= contract.expiry) throw new RpcError(13019, 'orderbook_closed');
   const { side, type, timeInForce = null, label = '', postOnly = false, rejectPostOnly = false, reduceOnly = false } = command;
   if (label.length > MAX_LABEL) throw new RpcError(-32602, 'Invalid params', { reason: `longer than ${MAX_LABEL}`, param: 'label' });
   if (type !== 'limit' && timeInForce !== null) throw new RpcError(11047, 'unsupported_arg_combination', { reason: 'time_in_force of a market order' });

@@ -255,6 +255,7 @@ describe('positions', () => {
     world.pass(5_000);
     expect(world.engine.account.positions('BTC')).toEqual([]);
     expect(world.engine.account.log.at(-1)).toMatchObject({ type: 'delivery', position: 0n });
+    expect(codeOf(market('buy', '1', OPTION))).toBe(13019);
   });
 
   it('follow a correction that no trade explains', () => {

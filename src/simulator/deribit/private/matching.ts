@@ -140,8 +140,8 @@ export class MatchingEngine {
         const size = order.reduceOnly ? min(level.amount, reducible(this.account.position(contract), side)) : level.amount;
         if (size === 0n) break;
         this.#liquidity.take(contract, side, size);
-        order = this.#fill(nowMs, order, level.price, size, 'T');
-        if (type === 'market_limit') order = this.#put({ ...order, price: level.price }, nowMs);
+        // What is left of a market_limit order rests at the price it got.
+        order = this.#fill(nowMs, type === 'market_limit' ? { ...order, price: level.price } : order, level.price, size, 'T');
       }
     }
     if (order.status !== 'open') return order;

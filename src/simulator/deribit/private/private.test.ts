@@ -185,13 +185,17 @@ describe('orders', () => {
     expect(await buy({ price: max + 0.5 })).toBe(10007);
     expect(await buy({ price: bid + 0.1 })).toBe(10043);
     expect(await buy({ amount: 11 })).toBe(10021);
+    expect(await buy({ amount: 10 + 1e-14 })).toBe(10021);
+    expect(await buy({ amount: '10.0000000000000000001' })).toBe(10021);
+    expect(await buy({ price: `${Math.floor(bid)}.0000000000000000001` })).toBe(10026);
+    expect(await buy({ amount: 'ten' })).toBe(-32602);
     expect(await buy({ type: 'stop_limit' })).toBe(-32602);
     expect(await buy({ instrument_name: 'X' })).toBe(13020);
     expect(await buy({ valid_until: bench.clock.nowMicros() / 1000 - 1 })).toBe(13888);
     expect((await call('private/close_position', { instrument_name: PERP, type: 'market' })).code).toBe(11030);
     expect((await call('private/get_order_state', {})).code).toBe(-32602);
     expect((await call('private/move_positions', {})).code).toBe(13025);
-    expect(ledger('order_result').map((entry) => entry['code'])).toEqual([10007, 10043, 10021, -32602, 13020, 13888, 11030]);
+    expect(ledger('order_result').map((entry) => entry['code'])).toEqual([10007, 10043, 10021, 10021, 10021, 10026, -32602, -32602, 13020, 13888, 11030]);
   });
 
   it('are in the history by time: recent ones for half an hour, then archived', async () => {

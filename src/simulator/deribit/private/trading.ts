@@ -1,4 +1,5 @@
 // private/buy … private/close_position: request parameters to commands, outcomes to results.
+import { plainDecimal } from '../../../core/decimal.ts';
 import type { Command, Outcome, PlaceCommand } from './commands.ts';
 import type { Desk, PrivateCall, PrivateMethod } from './desk.ts';
 import { readDec, type Dec } from './money.ts';
@@ -68,8 +69,10 @@ export function decimal(params: Params, name: string): Dec | null {
   const text = params.number(name);
   if (text === null) return null;
   const value = readDec(text);
-  if (value === null) throw invalidParam(name, 'must be a number');
-  return value;
+  if (value !== null) return value;
+  // A double's noise, as in 0.00030000000000000003.
+  if (plainDecimal(text) !== null) throw name === 'price' ? new RpcError(10026, 'price_precision_exceeded') : new RpcError(10021, 'invalid_amount');
+  throw invalidParam(name, 'must be a number');
 }
 
 export const both = (...tests: readonly ((order: Order) => boolean)[]) => (order: Order): boolean => tests.every((test) => test(order));
