@@ -6,7 +6,7 @@ export const FAULT_KINDS = [
   'refuse_connect', 'rest_status', 'conflict',
   // Of private methods; `channel` narrows them to a method, `delay_ms` says how late or how old.
   'request_lost', 'request_late', 'response_lost', 'response_late', 'fill_before_ack', 'late_fill', 'duplicate_fill', 'stale_orders',
-  'maintenance', 'locked',
+  'stale_states', 'cancel_unknown', 'maintenance', 'locked',
   // Spent credits fail the request and leave the session alone.
   'soft_limits',
 ] as const;

@@ -167,6 +167,12 @@ export class Desk {
     return this.engine.orders.asOf(nowMs - (fault.delay_ms ?? 2_000)).filter((order) => order.status === 'open');
   }
 
+  /** The time up to which a query sees the states of orders: without end, or under a `stale_states` fault until a while ago. */
+  stateTime(nowMs: number, method: string): number {
+    const fault = this.#strikes('stale_states', undefined, method);
+    return fault === null ? Infinity : nowMs - (fault.delay_ms ?? 2_000);
+  }
+
   /** The account's trades, oldest first, without those that are still hidden. */
   visibleFills(nowMs: number): Fill[] {
     for (const [fill, untilMs] of this.#hidden) if (untilMs <= nowMs) this.#hidden.delete(fill);
@@ -222,6 +228,8 @@ export class Desk {
     if (method.socket === true && call.conn === null) throw new RpcError(10030, 'must_be_websocket_request');
     demand(call.grant, method.realm, method.access);
     const adds = method.pool === 'matching' && !call.method.startsWith('private/cancel');
+    // The order lives on, and may fill, although its cancel was told that there is none.
+    if (call.method === 'private/cancel' && this.#strikes('cancel_unknown', symbol, call.method) !== null) throw new RpcError(10004, 'order_not_found');
     // A locked platform still takes cancels.
     const contract = adds && symbol !== undefined ? this.engine.markets.contract(symbol) : null;
     const locked = contract !== null && this.#options.locked?.(contract) === true;

@@ -137,6 +137,25 @@ describe('stale and closed', () => {
     expect(await open()).toEqual([]);
   });
 
+  it('looks orders up as they were', async () => {
+    inject({ kind: 'stale_states', delay_ms: 1_000, count: 2 });
+    const { result } = await call('private/buy', { ...market, label: 'new' });
+    const { order_id } = (result as { order: Order }).order;
+    expect(await labelled('new')).toEqual([]);
+    expect((await call('private/get_order_state', { order_id })).error?.code).toBe(10004);
+    expect(await labelled('new')).toHaveLength(1);
+  });
+
+  it('knows nothing of an order that is to be cancelled, and keeps it', async () => {
+    const ticker = (await call('public/ticker', { instrument_name: PERP })).result as { min_price: number };
+    const { result } = await call('private/buy', { instrument_name: PERP, amount: 10, price: ticker.min_price, label: 'ghost' });
+    const { order_id } = (result as { order: Order }).order;
+    inject({ kind: 'cancel_unknown', count: 1 });
+    expect((await call('private/cancel', { order_id })).error?.code).toBe(10004);
+    expect(await labelled('ghost')).toMatchObject([{ order_state: 'open' }]);
+    expect((await call('private/cancel', { order_id })).result).toMatchObject({ order_state: 'cancelled' });
+  });
+
   it('takes only cancels while the platform is locked', async () => {
     inject({ kind: 'locked', duration_ms: 1_000 });
     expect((await call('public/status')).result).toMatchObject({ locked: 'true' });

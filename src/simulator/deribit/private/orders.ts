@@ -110,8 +110,13 @@ export class OrderBook {
     return (this.#labels.get(label) ?? []).flatMap((id) => this.get(id) ?? []);
   }
 
-  /** Orders as they were known at `atMs`: those that were not there yet are missing. */
+  /** An order as it was at `atMs`; null when it was not there yet. */
+  revision(id: string, atMs: number): Order | null {
+    return this.#entries.get(id)?.revisions.findLast((revision) => revision.atMs <= atMs)?.order ?? null;
+  }
+
+  /** All orders as they were at `atMs`. */
   asOf(atMs: number): Order[] {
-    return [...this.#entries.values()].flatMap(({ revisions }) => revisions.findLast((revision) => revision.atMs <= atMs)?.order ?? []);
+    return [...this.#entries.keys()].flatMap((id) => this.revision(id, atMs) ?? []);
   }
 }

@@ -38,7 +38,7 @@ function orderQueries(desk: Desk): [string, PrivateMethod][] {
     [
       'private/get_order_state',
       query('trade', (params, call) => {
-        const order = desk.engine.orders.get(params.text('order_id'));
+        const order = desk.engine.orders.revision(params.text('order_id'), desk.stateTime(call.nowMs, call.method));
         if (order === null || !isRecent(order, call.nowMs)) throw new RpcError(10004, 'order_not_found');
         return wire(orderWire(order));
       }),
@@ -47,8 +47,10 @@ function orderQueries(desk: Desk): [string, PrivateMethod][] {
       'private/get_order_state_by_label',
       query('trade', (params, call) => {
         params.text('currency');
+        const atMs = desk.stateTime(call.nowMs, call.method);
         const found = desk.engine.orders.labelled(params.text('label')).filter(byLabel(params));
-        return list(found.filter((order) => isRecent(order, call.nowMs)));
+        const then = found.flatMap((order) => desk.engine.orders.revision(order.id, atMs) ?? []);
+        return list(then.filter((order) => isRecent(order, call.nowMs)));
       }),
     ],
     ['private/get_order_history_by_currency', query('trade', (params, call) => history(desk, params, call, inCurrency(params.text('currency'))))],
