@@ -39,6 +39,10 @@ export class VirtualExchange {
   readonly markets = new Map<string, Market>();
   /** Listeners of the private stream; a dead process's is removed. */
   listener: ((text: { kind: 'order' | 'fill'; data: unknown }) => void) | null = null;
+  /** The market stands still: nothing trades any more. */
+  still = false;
+  /** Set by the living process: told when its private stream breaks and when it is back. */
+  interrupted: ((lost: boolean) => void) | null = null;
   /** What the executor's machine cannot reach, by the seed's schedule. */
   network: { refused: boolean; latencyMs: () => number } = { refused: false, latencyMs: () => 2 };
   readonly #options: ExchangeOptions;
@@ -122,7 +126,7 @@ export class VirtualExchange {
   #pass(): void {
     const nowMs = Math.floor(this.#options.time.nowMs);
     const changes: Change[] = [];
-    for (const market of this.markets.values()) {
+    for (const market of this.still ? [] : this.markets.values()) {
       market.due += (this.#options.rate * TICK_MS) / 1000;
       const first = market.history.last + 1;
       if (market.due >= 1) market.due -= market.generate(Math.floor(market.due), (nowMs - TICK_MS) * 1000, nowMs * 1000);

@@ -170,6 +170,11 @@ export class MemoryTradingStore implements TradingStore {
     return Promise.resolve(mark);
   }
 
+  /** Signed amount. */
+  positionOf(account: string, symbol: string): string {
+    return [...this.#positions.values()].find(({ record }) => record.account === account && record.symbol === symbol)?.record.amount ?? '0';
+  }
+
   #insert(order: Omit<OrderRecord, 'orderId' | 'cancelState' | 'filledAmount' | 'averagePrice' | 'code' | 'reason' | 'lookups'>): OrderRecord {
     const full: OrderRecord = {
       ...order, orderId: String(this.orders.length + 1), cancelState: null, filledAmount: '0', averagePrice: null, code: null, reason: null, lookups: 0,

@@ -4,7 +4,7 @@ import { toError } from '../../core/errors.ts';
 import { VenueError, type PrivateEvent } from '../../exchanges/trading.ts';
 import { AccountBook } from './account_book.ts';
 import { OrderDesk } from './desk.ts';
-import { SignalIntake, type IntakePorts, type SignalOutcome } from './intake.ts';
+import { SignalIntake, type Delivery, type IntakePorts, type SignalOutcome } from './intake.ts';
 import { ReconciliationAgent, type ReconcilePorts } from './reconcile.ts';
 import { Resolver } from './resolver.ts';
 import { refuse, type Refused } from './risk/codes.ts';
@@ -37,6 +37,7 @@ export interface Intervals {
 
 const INTERVALS: Intervals = { inFlightMs: 2_000, ordersMs: 30_000, positionsMs: 60_000 };
 const RETRY_MS = 1_000;
+const DISAGREED_MS = 10_000;
 
 export class Trader {
   readonly book = new AccountBook();
@@ -113,6 +114,8 @@ export class Trader {
   async run(): Promise<void> {
     await this.#insist('books', () => this.book.load(this.#options.store, this.#options.account));
     const stream = this.#stream();
+    // Its end is awaited below; until then an end of this life must not be an error that nobody takes.
+    stream.catch(() => undefined);
     await this.#insist('reconcile', async () => {
       await this.resolver.step();
       await this.agent.full();
@@ -127,17 +130,20 @@ export class Trader {
         await this.agent.fills();
         await this.agent.orders();
       }),
-      this.#every(positionsMs, 'positions', () => this.agent.positions()),
+      this.#every(positionsMs, 'positions', async () => {
+        // A disagreement is looked at again soon: either it heals by a late fill, or it is persistent and must lock.
+        while ((await this.agent.positions()).length > 0) await this.#pause(DISAGREED_MS);
+      }),
     ]);
   }
 
   /** Handles a stream entry; see SignalIntake. */
-  entry(payload: string, mac: string | null): Promise<SignalOutcome> {
-    return this.#intake.entry(payload, mac);
+  entry(payload: string, mac: string | null, delivery: Delivery = {}): Promise<SignalOutcome> {
+    return this.#intake.entry(payload, mac, delivery);
   }
 
-  signal(signal: Signal): Promise<SignalOutcome> {
-    return this.#intake.signal(signal);
+  signal(signal: Signal, delivery: Delivery = {}): Promise<SignalOutcome> {
+    return this.#intake.signal(signal, delivery);
   }
 
   #forbids(reduceOnly: boolean, validUntil: number): string | null {
@@ -173,6 +179,9 @@ export class Trader {
         this.#options.log.warn({ reason: event.reason }, 'the private stream was interrupted');
         return;
       case 'ready':
+        // Between the interruption and now nothing was told.
+        this.#due = true;
+        return;
       case 'platform':
         return;
     }

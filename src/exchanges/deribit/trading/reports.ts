@@ -114,11 +114,12 @@ export const positionsSchema = z.array(positionSchema);
 /** `get_account_summaries`. */
 export const accountsSchema = z.object({ summaries: z.array(accountSchema) });
 export const logPageSchema = z.object({ logs: z.array(logSchema), continuation: whole.nullable().optional() });
+/** A list, or with `with_continuation` an object; how the list is called in it is not said, so both likely names are taken. */
 export const historySchema = z.union([
   z.array(orderSchema).transform((orders) => ({ orders, continuation: null as string | null })),
-  z.object({ result: z.array(orderSchema), continuation: z.string().nullable().optional() })
-    .transform(({ result, continuation }) => ({ orders: result, continuation: continuation ?? null })),
-]);
+  z.object({ orders: z.array(orderSchema), continuation: z.string().nullable().optional() }),
+  z.object({ result: z.array(orderSchema), continuation: z.string().nullable().optional() }).transform(({ result, continuation }) => ({ orders: result, continuation })),
+]).transform(({ orders, continuation }) => ({ orders, continuation: continuation ?? null }));
 
 /** Reads an answer; one that is not as documented is a failed read, never an empty list. */
 export function readAnswer<T>(schema: z.ZodType<T>, answer: unknown, what: string): T {
