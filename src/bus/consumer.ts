@@ -11,6 +11,7 @@ import type { StreamEntry } from './entry_parser.ts';
 import { GroupReader } from './group_reader.ts';
 import { Runs, type Run } from './runs.ts';
 import { before, fieldsOf, justBefore, millisecondsOf } from './stream_id.ts';
+import { undelivered } from './stream_lag.ts';
 
 export { StreamEntry } from './entry_parser.ts';
 
@@ -146,14 +147,13 @@ export class StreamConsumer {
 
   async lag(): Promise<GroupLag> {
     const { redis, stream, group } = this.#options;
-    const asked = [redis.xinfo('STREAM', stream), redis.xinfo('GROUPS', stream), this.#runs.hidden()] as const;
-    const [info, groups, hidden] = (await Promise.all(asked)) as [unknown[], unknown[][], number];
-    const last = fieldsOf(info)['last-generated-id'];
+    const asked = [undelivered(redis, stream, group), redis.xinfo('STREAM', stream), redis.xinfo('GROUPS', stream), this.#runs.hidden()] as const;
+    const [entries, info, groups, hidden] = (await Promise.all(asked)) as [number | null, unknown[], unknown[][], number];
     const mine = groups.map(fieldsOf).find((fields) => fields['name'] === group) ?? {};
     return {
-      entries: typeof mine['lag'] === 'number' ? mine['lag'] : null,
+      entries,
       pending: Number(mine['pending'] ?? 0) + hidden,
-      seconds: Math.max(0, millisecondsOf(last) - millisecondsOf(mine['last-delivered-id'])) / 1000,
+      seconds: Math.max(0, millisecondsOf(fieldsOf(info)['last-generated-id']) - millisecondsOf(mine['last-delivered-id'])) / 1000,
     };
   }
 
