@@ -190,7 +190,7 @@ class ChaosRun {
   #fault(): void {
     const kinds: FaultRequest['kind'][] = [
       'request_lost', 'request_late', 'response_lost', 'response_lost', 'response_late', 'fill_before_ack', 'late_fill', 'duplicate_fill', 'stale_orders',
-      'maintenance', 'locked',
+      'stale_states', 'cancel_unknown', 'maintenance', 'locked',
     ];
     const kind = this.#pick(kinds);
     this.#exchange.faults.add({

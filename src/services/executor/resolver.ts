@@ -1,7 +1,7 @@
 // Orders whose outcome nobody knows: looked up by label, never sent again. Two look-ups after `valid_until` and a grace that found
 // nothing anywhere are the proof that there is no order. Wanted cancellations are pushed until the order is proven to work no more.
 import { Exact } from '../../core/trading/exact.ts';
-import type { FillReport, OrderReport } from '../../core/trading/order.ts';
+import { FINAL_STATES, type FillReport, type OrderReport } from '../../core/trading/order.ts';
 import type { OrderRecord } from '../../core/trading/records.ts';
 import type { OrderDesk } from './desk.ts';
 import type { DeskPorts } from './ports.ts';
@@ -41,7 +41,8 @@ export class Resolver {
     for (const order of await this.#ports.store.liveOrders(this.#ports.account)) {
       if (this.#desk.inFlight(order.label) || this.#desk.inFlight(`cancel ${order.label}`)) continue;
       const now = await this.#orphan(order);
-      if (now.state === 'UNKNOWN' || (now.cancelState !== null && now.cancelState !== 'REQUESTED')) doubtful.push(now);
+      if (FINAL_STATES.includes(now.state)) await this.#settleCancel(now);
+      else if (now.state === 'UNKNOWN' || (now.cancelState !== null && now.cancelState !== 'REQUESTED')) doubtful.push(now);
       else if (now.cancelState === 'REQUESTED') await this.#desk.pushCancel(now);
     }
     if (doubtful.length === 0) return 0;
@@ -94,6 +95,15 @@ export class Resolver {
     for (const report of reports) await this.#desk.absorbOrder(report, 'looked_up');
     if (fills.length === 0 && reports.length === 0) return order.exchangeOrderId === null ? this.#notFound(order) : false;
     return this.#afterProof(order);
+  }
+
+  /** What works no more needs no cancellation. */
+  async #settleCancel(order: OrderRecord): Promise<void> {
+    await this.#desk.decide(order, (now) =>
+      now.cancelState !== null && FINAL_STATES.includes(now.state)
+        ? { event: 'cancel_settled', at: this.#ports.clock.nowMicros(), cancelState: null }
+        : null,
+    );
   }
 
   /** The order is there: a cancellation that went unanswered is settled by its state, or sent again. */
