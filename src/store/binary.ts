@@ -60,6 +60,12 @@ export class CopyWriter {
     this.int8(value - POSTGRES_EPOCH_MICROS);
   }
 
+  bool(value: boolean): void {
+    this.reserve(5);
+    this.#int32(1);
+    this.buffer[this.at++] = value ? 1 : 0;
+  }
+
   text(value: string): void {
     const { length } = value;
     this.reserve(4 + length * 3);
