@@ -6,6 +6,7 @@ import {
   feedStatusSchema,
   ohlcJobSchema,
   ohlcSchema,
+  orderUpdateSchema,
   signalSchema,
   subscriptionCommandSchema,
   systemEventSchema,
@@ -62,6 +63,9 @@ export const parseAuditJob = (value: unknown): Parsed<z.infer<typeof auditJobSch
 
 /** Checks a decoded signal. Never throws. */
 export const parseSignal = (value: unknown): Parsed<z.infer<typeof signalSchema>> => parseWith(signalSchema, value);
+
+/** Checks a decoded order update. Never throws. */
+export const parseOrderUpdate = (value: unknown): Parsed<z.infer<typeof orderUpdateSchema>> => parseWith(orderUpdateSchema, value);
 
 /** Checks a decoded system event. Never throws. */
 export const parseSystemEvent = (value: unknown): Parsed<z.infer<typeof systemEventSchema>> => parseWith(eventSchema, value);

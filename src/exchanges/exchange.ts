@@ -7,11 +7,13 @@
 //   normalise.ts    frame in, messages out; pure, no I/O, no clock (Normaliser)
 //   rest.ts         candles, trades, time (MarketRest)
 //   limits.ts       what a REST request costs (RestLimit)
+//   trading/        optional: its private side (TradingMarket of trading.ts)
 //
 // The exchange's own words (instrument_name, trade_seq, aggTrade …) stay inside its folder; everything outside
 // speaks the contracts. Normalisers never throw: what they do not know is counted, what is broken is reported.
 import type { Channel, Ohlc, Resolution, Trade } from '../contracts/index.ts';
 import type { RestLimit } from '../net/rate_budget.ts';
+import type { TradingMarket } from './trading.ts';
 
 /** One canonical subscription: member `channel:symbol` of the wanted set. */
 export interface Subscription {
@@ -177,6 +179,8 @@ export interface Market {
   readonly candleResolutions: readonly Resolution[];
   /** What REST requests may cost. */
   readonly restLimit: RestLimit;
+  /** Absent: the fleet records it, and cannot trade there. */
+  readonly trading?: TradingMarket;
   normaliser(): Normaliser;
   rest(baseUrl: string, get: HttpGet): MarketRest;
 }

@@ -1,5 +1,6 @@
 // The trading side of an exchange: what the executor asks of a venue. Reads throw VenueError when they failed (a failed query is
 // never an empty list); writes never throw for what happened on the way: they return an outcome that says what is proven.
+import type { Clock } from '../core/clock.ts';
 import type { FillReport, OrderReport } from '../core/trading/order.ts';
 import type { OrderType, Side, TimeInForce } from '../core/trading/records.ts';
 
@@ -129,4 +130,35 @@ export interface TradingVenue {
   accountLog(from: number, to: number): Promise<AccountLogRow[]>;
   /** The private stream; ends when the signal aborts. Reconnects by itself and says so by `interrupted` and `ready`. */
   events(signal: AbortSignal): AsyncIterable<PrivateEvent>;
+}
+
+/** Above this price another tick holds. */
+export interface TickStep {
+  above: string;
+  tick: string;
+}
+
+/** What a venue is connected with. */
+export interface VenueLinks {
+  restUrl: string;
+  wsUrl: string;
+  credentials: Credentials;
+  clock: Clock;
+  random: () => number;
+  /** The exchange's clock minus ours, µs. */
+  offset: () => number;
+  /** Ends the pauses before a read is repeated. What is on its way is never aborted: an order's answer is worth waiting for. */
+  signal: AbortSignal;
+}
+
+/** The drawer `trading` of a market: who it is, and how it is connected. */
+export interface TradingMarket {
+  /** Host of the REST base at which orders are real. */
+  readonly liveHost: string;
+  /** Host of the exchange's test network. */
+  readonly testHost: string;
+  /** Opens nothing yet: sockets open with the first request. */
+  connect(links: VenueLinks): TradingVenue;
+  /** Price steps out of an instrument's own object (JSON text); empty: one tick for all prices. */
+  tickSteps(raw: string): TickStep[];
 }

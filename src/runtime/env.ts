@@ -5,7 +5,9 @@ import { channelValues, resolutionValues, show, type Channel, type Resolution } 
 import { UsageError } from '../core/errors.ts';
 import { isPattern } from '../core/patterns.ts';
 import { closestName } from '../core/spelling.ts';
+import { insecureOnlyNearby, list, oneOf, positive, url, whole } from './env_values.ts';
 import { symbolName, symbolOrPattern } from './symbol_names.ts';
+import { tradingConfig, type TradingConfig, type TradingHosts } from './trading_env.ts';
 import { VARIABLES, type VariableName } from './variables.ts';
 
 export interface MarketConfig {
@@ -50,6 +52,7 @@ export interface Config {
     readonly everyHours: number;
   };
   readonly unlockPolicy: 'manual' | 'auto';
+  readonly trading: TradingConfig;
   readonly instanceId: string | null;
   readonly logLevel: string;
   /** port null: no server (one-shot tools). */
@@ -75,6 +78,8 @@ export interface KnownMarket {
   readonly restUrl: string;
   readonly defaultSymbols: readonly string[];
   readonly candleResolutions: readonly Resolution[];
+  /** Absent: the fleet cannot trade there. */
+  readonly trading?: TradingHosts | undefined;
 }
 
 type Known = Readonly<Record<string, KnownMarket>>;
@@ -93,18 +98,19 @@ export function loadConfig(known: Known, environment: Env = process.env, options
   const read = (name: VariableName): string => given(name) || VARIABLES[name].default;
   const marketIds = markets(read('MARKETS'), known);
   const mode = oneOf('EXCHANGE_MODE', read('EXCHANGE_MODE'), ['live', 'sim'] as const);
-  const executorMode = oneOf('EXECUTOR_MODE', read('EXECUTOR_MODE'), ['observe', 'paper', 'test', 'live'] as const);
   const simUrl = insecureOnlyNearby('SIM_URL', url('SIM_URL', read('SIM_URL'), ['http:', 'https:']));
   const redisUrl = url('REDIS_URL', read('REDIS_URL'), ['redis:', 'rediss:']);
   const databaseUrl = url('DATABASE_URL', read('DATABASE_URL'), ['postgres:', 'postgresql:']);
   const streamRedisUrl = read('STREAM_REDIS_URL') === '' ? redisUrl : url('STREAM_REDIS_URL', read('STREAM_REDIS_URL'), ['redis:', 'rediss:']);
-  const unlock = read('UNLOCK_POLICY') || (executorMode === 'test' || executorMode === 'live' ? 'manual' : 'auto');
+  const configured = marketIds.map((id) => marketConfig(id, known, given, mode === 'sim' ? simUrl : null));
+  const trading = tradingConfig(configured, known, env, read);
+  const unlock = read('UNLOCK_POLICY') || (trading.mode === 'test' || trading.mode === 'live' ? 'manual' : 'auto');
   return deepFreeze({
     databaseUrl,
     redisUrl,
     streamRedisUrl,
     exchangeMode: mode,
-    markets: marketIds.map((id) => marketConfig(id, known, given, mode === 'sim' ? simUrl : null)),
+    markets: configured,
     channels: list(read('CHANNELS'), [read('CHANNELS')]).map((name) => oneOf('CHANNELS', name, channelValues)),
     resolutions: resolutions(read('OHLC_RESOLUTIONS'), marketIds, known),
     tickerIntervalMs: whole('TICKER_INTERVAL_MS', read('TICKER_INTERVAL_MS'), 0, 60_000),
@@ -127,6 +133,7 @@ export function loadConfig(known: Known, environment: Env = process.env, options
       everyHours: whole('AUDIT_EVERY_HOURS', read('AUDIT_EVERY_HOURS'), 0, 8_760),
     },
     unlockPolicy: oneOf('UNLOCK_POLICY', unlock, ['manual', 'auto'] as const),
+    trading,
     instanceId: instanceId(read('INSTANCE_ID')),
     logLevel: oneOf('LOG_LEVEL', read('LOG_LEVEL'), ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
     metrics: { port: whole('METRICS_PORT', read('METRICS_PORT'), 0, 65_535), host: read('METRICS_HOST') },
@@ -140,7 +147,8 @@ export function loadConfig(known: Known, environment: Env = process.env, options
       rate: positive('SIM_RATE', read('SIM_RATE')),
       faults: oneOf('SIM_FAULTS', read('SIM_FAULTS'), ['none', 'random'] as const),
     },
-    secrets: [databaseUrl, redisUrl, streamRedisUrl].map((text) => decodeURIComponent(new URL(text).password)).filter((p) => p !== ''),
+    secrets: [...[databaseUrl, redisUrl, streamRedisUrl].map((text) => decodeURIComponent(new URL(text).password)), trading.clientSecret.value ?? '']
+      .filter((p) => p !== ''),
   } satisfies Config);
 }
 
@@ -223,7 +231,8 @@ function refuseUnknownNames(known: Known, env: Env): void {
   const names = [...Object.keys(VARIABLES), ...marketNames];
   for (const name of Object.keys(env)) {
     const bare = name.endsWith('_FILE') ? name.slice(0, -5) : name;
-    if (names.includes(bare)) continue;
+    // RISK_FILE and its like are names of files by themselves.
+    if (names.includes(bare) || names.includes(name)) continue;
     const suffix = MARKET_SUFFIXES.find((s) => bare.endsWith(s));
     const meant = closestName(bare, names) ?? begunName(bare, names);
     if (suffix === '_SYMBOLS' || (suffix !== undefined && meant !== null)) {
@@ -239,58 +248,11 @@ function begunName(name: string, known: readonly string[]): string | null {
   return name.includes('_') ? known.find((candidate) => candidate.startsWith(`${name}_`)) ?? null : null;
 }
 
-function list(text: string, none: string[] = []): string[] {
-  const items = [...new Set(text.split(',').map((item) => item.trim()).filter((item) => item !== ''))];
-  return items.length === 0 ? none : items;
-}
-
-function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
-  const found = allowed.find((candidate) => candidate === value);
-  if (found === undefined) throw new UsageError(`${name}: ${JSON.stringify(value)} is not one of ${allowed.join(', ')}`);
-  return found;
-}
-
-function whole(name: string, value: string, min: number, max: number): number {
-  const number = Number(value);
-  if (!/^\d+$/.test(value) || number < min || number > max)
-    throw new UsageError(`${name}: ${JSON.stringify(value)} is not a whole number from ${min} to ${max}`);
-  return number;
-}
-
-function positive(name: string, value: string): number {
-  const number = Number(value);
-  if (!/^\d+(\.\d+)?$/.test(value) || number <= 0) throw new UsageError(`${name}: ${JSON.stringify(value)} is not a positive number`);
-  return number;
-}
-
 function instanceId(value: string): string | null {
   if (value !== '' && !/^[A-Za-z0-9_.-]{1,40}$/.test(value)) {
     throw new UsageError(`INSTANCE_ID: ${JSON.stringify(value)} may hold letters, digits, _ . - only (at most 40)`);
   }
   return value === '' ? null : value;
-}
-
-function url(name: string, value: string, protocols: readonly string[]): string {
-  const parsed = URL.canParse(value) ? new URL(value) : null;
-  if (parsed === null || !protocols.includes(parsed.protocol) || parsed.hostname === '') {
-    // The value may hold a password: name the scheme and host at most.
-    throw new UsageError(`${name}: ${JSON.stringify(withoutPassword(value))} is not a ${protocols.map((p) => `${p}//`).join(' or ')} URL`);
-  }
-  return value.replace(/\/+$/, '');
-}
-
-function withoutPassword(value: string): string {
-  return value.replace(/\/\/[^@/]*@/, '//***@');
-}
-
-/** Plain ws:// and http:// are for loopback and for Compose's one-word host names. */
-function insecureOnlyNearby(name: string, value: string): string {
-  const { protocol, hostname } = new URL(value);
-  const nearby = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|[a-z0-9_-]+)$/i.test(hostname);
-  if ((protocol === 'ws:' || protocol === 'http:') && !nearby) {
-    throw new UsageError(`${name}: ${protocol}// is accepted for loopback and the Compose network only, not for ${hostname}`);
-  }
-  return value;
 }
 
 function deepFreeze<T extends object>(value: T): T {

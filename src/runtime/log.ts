@@ -5,18 +5,26 @@ export type { Logger } from 'pino';
 
 const SECRET_KEYS = ['password', 'secret', 'client_secret', 'access_token', 'refresh_token', 'authorization', 'apiKey', 'api_key'];
 
+/** Secrets that became known after the logger was made. */
+const LATER: string[] = [];
+
+/** From now on no line of this process's loggers holds `secret`. */
+export function hideFromLogs(secret: string): void {
+  LATER.push(...needlesOf(secret));
+}
+
+const needlesOf = (secret: string): string[] => (secret.length < 4 ? [] : [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]);
+
 /**
  * A logger whose lines never hold one of `secrets` (nor its URL-encoded or base64 form), whatever object they came in.
  * Errors are written as type, message, code and stack: never with the request or the configuration they carry.
  */
 export function createLogger(options: { service: string; level: string; secrets?: readonly string[] }): Logger {
-  const needles = (options.secrets ?? [])
-    .filter((secret) => secret.length >= 4)
-    .flatMap((secret) => [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]);
+  const needles = (options.secrets ?? []).flatMap(needlesOf);
   const target = pino.destination({ dest: 1, sync: true });
   const sink = {
     write(line: string): void {
-      target.write(needles.reduce((text, needle) => text.replaceAll(needle, '[redacted]'), line));
+      target.write([...needles, ...LATER].reduce((text, needle) => text.replaceAll(needle, '[redacted]'), line));
     },
   };
   return pino(

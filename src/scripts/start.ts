@@ -14,6 +14,8 @@ const SERVICES: Record<string, () => Promise<{ start: Start }>> = {
   janitor: () => import('../services/janitor/main.ts'),
   governor: () => import('../services/janitor/govern.ts'),
   maintenance: () => import('./maintenance/main.ts'),
+  executor: () => import('../services/executor/main.ts'),
+  guard: () => import('../services/guard/main.ts'),
   simulator: () => import('../simulator/main.ts'),
 };
 

@@ -42,6 +42,9 @@ export const streamOrderUpdatesKey = 'stream:order_updates';
 /** stream: capped at about 10000 entries */
 export const streamSystemEventsKey = 'stream:system_events';
 
+/** string: an event of the analyzer that was published: a redelivery does not publish it again; TTL 1 day */
+export const eventSeenKey = (eventId: string): string => `event:seen:${eventId}`;
+
 /** pubsub */
 export const channelSystemEventsKey = 'channel:system_events';
 
@@ -96,7 +99,7 @@ export const systemStateSimpleKey = 'system:state:simple';
 /** hash: level (of the memory ladder), ratio (used of maxmemory), at, since (µs); written by maintenance each second, gone 30 s after the last one */
 export const systemMemoryKey = 'system:memory';
 
-/** string: JSON liveness, version, build; TTL 10 s */
+/** string: JSON liveness, version, build; of the executor also boot, account, mode and role; of the guard armed, account and the boots it watches; TTL 10 s */
 export const heartbeatKey = (service: string, instance: string): string => `heartbeat:${service}:${instance}`;
 
 /** string: lease of an instance number; host, pid and token of its holder */

@@ -5,6 +5,7 @@ import { limit } from './limits.ts';
 import { RESOLUTIONS } from './mapping.ts';
 import { createNormaliser } from './normalise.ts';
 import { createRest } from './rest.ts';
+import { trading } from './trading/market.ts';
 
 const MARKET_ID = 'deribit';
 
@@ -18,6 +19,7 @@ export const deribit: Market = {
   closesCandles: true,
   candleResolutions: Object.values(RESOLUTIONS),
   restLimit: limit,
+  trading,
   normaliser: () => createNormaliser(MARKET_ID),
   rest: (baseUrl, get) => createRest(MARKET_ID, baseUrl, get),
 };

@@ -40,6 +40,13 @@ const AHEAD = 5_000_000;
 
 export type SignalOutcome = { kind: 'refused'; refused: Refused } | { kind: 'placed'; label: string } | { kind: 'cancelling'; label: string };
 
+export interface Delivery {
+  /** Called once the gate has decided and the next entry may come; the order's own way goes on. */
+  passed?: () => void;
+  /** It was delivered before, to an executor that may have died with it: an order that came of it is its answer. */
+  again?: boolean;
+}
+
 export class SignalIntake {
   readonly #ports: IntakePorts;
 
@@ -48,17 +55,21 @@ export class SignalIntake {
   }
 
   /** Handles one stream entry to its end. Rejects only when the store cannot be reached: then it is to be delivered again. */
-  async entry(payload: string, mac: string | null): Promise<SignalOutcome> {
+  async entry(payload: string, mac: string | null, delivery: Delivery = {}): Promise<SignalOutcome> {
     const read = readSignal(payload, mac, this.#ports.signalKey);
     if ('code' in read) return this.#no(read, null, payload.slice(0, 2_000));
-    return this.signal(read);
+    return this.signal(read, delivery);
   }
 
   /** The same for a signal of a built-in strategy. */
-  async signal(signal: Signal): Promise<SignalOutcome> {
+  async signal(signal: Signal, delivery: Delivery = {}): Promise<SignalOutcome> {
+    if (delivery.again === true) {
+      const known = await this.#ports.store.orderBySignal(signal.signal_id);
+      if (known !== null) return { kind: 'placed', label: known.label };
+    }
     const late = this.#late(signal);
     if (late !== null) return this.#no(late, signal, signal);
-    return signal.cancel_label === undefined ? this.#order(signal) : this.#cancel(signal, signal.cancel_label);
+    return signal.cancel_label === undefined ? this.#order(signal, delivery) : this.#cancel(signal, signal.cancel_label);
   }
 
   #late(signal: Signal): Refused | null {
@@ -68,7 +79,7 @@ export class SignalIntake {
     return signal.created_ts > now + AHEAD ? refuse('STALE_SIGNAL', `created_ts is ${Math.round((signal.created_ts - now) / 1000)} ms ahead`) : null;
   }
 
-  async #order(signal: Signal): Promise<SignalOutcome> {
+  async #order(signal: Signal, delivery: Delivery): Promise<SignalOutcome> {
     const { book, clock, limits, throttle, view, barred, mintLabel, desk } = this.#ports;
     const wanted = wantedOf(signal);
     if ('code' in wanted) return this.#no(wanted, signal, signal);
@@ -82,6 +93,7 @@ export class SignalIntake {
     if (no !== null) return this.#no(no, signal, signal);
     const label = mintLabel(wanted.strategy);
     book.reserve(label, { symbol: wanted.symbol, side: wanted.side, open: verdict.amount, price: verdict.price });
+    delivery.passed?.();
     try {
       const placed = await desk.place(this.#intent(signal, wanted, verdict, label, seen.reduceOnlyBecause !== null));
       if (placed.kind === 'placed') return { kind: 'placed', label };

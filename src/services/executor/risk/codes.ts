@@ -33,6 +33,7 @@ export const REFUSALS = {
   STATE: 'the system is not HEALTHY: only orders that reduce are sent',
   KILL_SWITCH: 'the kill switch is on',
   NOT_LEADER: 'another executor trades',
+  NO_GUARD: 'no guard is armed for this account: who would cancel if this process died?',
   NOT_RECONCILED: 'the books have not been reconciled with the exchange',
   LOCKED: 'the executor has locked itself',
   OBSERVE: 'EXECUTOR_MODE is observe: nothing is ever sent',

@@ -1,0 +1,36 @@
+// Deribit as a market that can be traded: the real venue on real sockets.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { parseExact } from '../../../core/json.ts';
+import { createRpc } from '../../../net/json_rpc.ts';
+import { decimalText } from '../../rest_reader.ts';
+import type { TickStep, TradingMarket } from '../../trading.ts';
+import { privateStream } from './stream.ts';
+import { DeribitVenue } from './venue.ts';
+
+/** An order must be answered, or be in doubt, well before the next round of look-ups. */
+const TIMEOUT_MS = 5_000;
+const MAX_BYTES = 32 * 1024 * 1024;
+/** Currencies that contracts settle in. Each is asked by itself, so none is asked in vain. */
+const CURRENCIES = ['BTC', 'ETH', 'USDC'];
+
+const stepsSchema = z.object({
+  tick_size_steps: z.array(z.object({ above_price: decimalText, tick_size: decimalText })).optional(),
+});
+
+export const trading: TradingMarket = {
+  liveHost: 'www.deribit.com',
+  testHost: 'test.deribit.com',
+
+  connect({ restUrl, wsUrl, credentials, clock, random, offset, signal }) {
+    return new DeribitVenue({
+      rpc: createRpc({ baseUrl: restUrl, timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES }), credentials, clock, currencies: CURRENCIES, offset,
+      pause: (ms) => sleep(ms, undefined, { signal }), events: privateStream({ url: wsUrl, credentials, clock, random }),
+    });
+  },
+
+  tickSteps(raw): TickStep[] {
+    const steps = stepsSchema.safeParse(parseExact(raw));
+    return steps.success ? (steps.data.tick_size_steps ?? []).map((step) => ({ above: step.above_price, tick: step.tick_size })) : [];
+  },
+};
