@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import type { FleetBudgetOptions } from '../../bus/budget.ts';
 import type { EventSink } from '../../bus/events.ts';
 import { MemoryWatch } from '../../bus/memory.ts';
-import { WorkQueue } from '../../bus/queue.ts';
+import { WorkQueue, type JobFailure } from '../../bus/queue.ts';
 import { parseOhlcJob, parseTradeJob, queueOhlcWorkKey, queueTradeWorkKey, type TradeJob } from '../../contracts/index.ts';
 import { toError } from '../../core/errors.ts';
 import { memoryAtLeast } from '../../core/memory_ladder.ts';
@@ -12,13 +12,11 @@ import { budgetedRest } from '../../exchanges/budgeted.ts';
 import type { Lane, RateBudget } from '../../net/rate_budget.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import type { Pool } from '../../store/connect.ts';
-import { missingInGaps, settleGaps } from '../../store/gaps.ts';
-import { findInstrumentIds } from '../../store/instruments.ts';
 import { TradeDays } from './days.ts';
 import type { JobContext } from './job.ts';
 import { backfillMetrics, type BackfillMetrics } from './metrics.ts';
 import { runOhlcJob } from './ohlc_job.ts';
-import { runTradeJob } from './trade_job.ts';
+import { giveUpGaps, runTradeJob } from './trade_job.ts';
 import { work } from './worker.ts';
 
 export interface BackfillParts {
@@ -44,12 +42,9 @@ export async function runBackfill(ctx: ServiceContext, parts: BackfillParts): Pr
   const queueOf = (queue: string, worker: string): WorkQueue =>
     new WorkQueue({ redis: parts.redis, queue, worker: `backfill-${parts.instance}-${worker}`, leaseMs: config.jobLeaseMs, nowMicros });
   const [trades, candles] = [contextOf('gap_repair'), contextOf('backfill')];
-  const giveUp = async ({ gaps, market_id: marketId, symbol, from_seq: from, to_seq: to }: TradeJob, error: string): Promise<void> => {
-    const [known] = gaps === true ? await findInstrumentIds(parts.pool, [{ marketId, symbol }]) : [];
-    if (known === undefined) return;
-    const missing = await missingInGaps(parts.pool, known.instrumentId, from, to);
-    await settleGaps(parts.pool, known.instrumentId, [from, to], missing, error);
-  };
+  // An exchange that fails proves nothing: gaps that only ran out of attempts stay, and the governor queues them again.
+  const giveUp = async (job: TradeJob, { error, errorClass }: JobFailure): Promise<void> =>
+    errorClass === 'attempts' ? undefined : giveUpGaps(job, error, trades);
   const memory = new MemoryWatch(parts.redis);
   const paused = (): boolean => memoryAtLeast(memory.level, 'pause_backfill');
   await memory.look();

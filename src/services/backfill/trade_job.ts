@@ -17,8 +17,8 @@ import { DeadJobError, NotYetError, type JobContext } from './job.ts';
 const MAX_SPAN = 50_000_000;
 /** Holes so near to each other are asked for at once: a page of the exchange holds as many trades. */
 const PAGE_SPAN = 1_000;
-/** A trade that REST does not know a moment after it was made may come; later it never does. */
-const PATIENCE = 3;
+/** A trade that REST does not know a moment after it was made may come; after so many attempts, some ten seconds, it never does. */
+const PATIENCE = 6;
 const UNIQUE_VIOLATION = '23505';
 
 /** A day's partition that was known was dropped. */
@@ -94,6 +94,15 @@ function lengthen(ranges: SeqRange[], range: SeqRange): void {
   const last = ranges.at(-1);
   if (last !== undefined && last[1] + 1 === range[0]) ranges[ranges.length - 1] = [last[0], range[1]];
   else ranges.push(range);
+}
+
+/** Gives up the job's gaps, except those that are filled by now: `error` is what the exchange will never mend. */
+export async function giveUpGaps(job: TradeJob, error: string, ctx: JobContext): Promise<void> {
+  const { market_id: marketId, symbol, from_seq: from, to_seq: to } = job;
+  const [known] = job.gaps === true ? await findInstrumentIds(ctx.pool, [{ marketId, symbol }]) : [];
+  if (known === undefined) return;
+  const missing = await missingInGaps(ctx.pool, known.instrumentId, from, to);
+  announce(ctx, job, await settleGaps(ctx.pool, known.instrumentId, [from, to], missing, error));
 }
 
 /** After the commit. */

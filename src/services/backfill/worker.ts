@@ -1,12 +1,12 @@
 // One worker on one queue: takes a job under a lease, keeps the lease while it works, and decides what becomes of a job that
-// failed. What is nobody's fault (a rate limit, a database that is away) waits and costs no attempt; what the job or the exchange
-// will never mend goes to the dead jobs at once; everything else is tried again, a bounded number of times.
+// failed. What is nobody's fault (a rate limit, a database or an exchange that is away) waits and costs no attempt; what the job or
+// the exchange will never mend goes to the dead jobs at once; everything else is tried again, a bounded number of times.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Leased, WorkQueue } from '../../bus/queue.ts';
+import type { JobFailure, Leased, WorkQueue } from '../../bus/queue.ts';
 import { Backoff } from '../../core/backoff.ts';
 import { classify, toError } from '../../core/errors.ts';
 import type { Parsed } from '../../contracts/index.ts';
-import { ExchangeHttpError } from '../../net/http.ts';
+import { ExchangeHttpError, type HttpErrorKind } from '../../net/http.ts';
 import { DeadJobError, type JobContext } from './job.ts';
 
 /** What jobs of every queue have. */
@@ -23,7 +23,7 @@ export interface WorkerOptions<J extends AnyJob> {
   parse: (value: unknown) => Parsed<J>;
   run: (job: J, ctx: JobContext) => Promise<void>;
   /** A job is given up; before it is filed. */
-  onDead?: (job: J, error: string) => Promise<void>;
+  onDead?: (job: J, failure: JobFailure) => Promise<void>;
   /** Whether no job may be taken now; those in hand go on. */
   paused: () => boolean;
   ctx: JobContext;
@@ -33,9 +33,11 @@ export interface WorkerOptions<J extends AnyJob> {
 const IDLE_MS = 250;
 const MAX_ATTEMPTS = 10;
 const RETRY = { baseMs: 200, maxMs: 10_000 };
+/** Answers that say nothing of the job: it is not its turn, or nobody is there. */
+const WAITING: ReadonlySet<HttpErrorKind> = new Set(['rate_limited', 'banned', 'network']);
 
 type Verdict =
-  | { kind: 'dead'; error: string; errorClass: 'refused' | 'attempts' | DeadJobError['errorClass'] }
+  | ({ kind: 'dead' } & JobFailure)
   | { kind: 'again'; counts: boolean };
 
 /** Works until `signal` of the context aborts; never rejects. */
@@ -43,12 +45,13 @@ export async function work<J extends AnyJob>(options: WorkerOptions<J>): Promise
   const { ctx, queue, random } = options;
   const { signal, log } = ctx;
   const backoff = new Backoff({ ...RETRY, random });
+  const away = new Backoff({ ...RETRY, random });
   while (!signal.aborted) {
     try {
       const leased = options.paused() ? null : await queue.pop();
       backoff.reset();
       if (leased === null) await sleep(IDLE_MS * (0.5 + random()), undefined, { signal });
-      else await handle(options, leased);
+      else await handle(options, leased, away);
     } catch (error) {
       if (ctx.signal.aborted) return;
       if (backoff.attempts === 0) log.warn({ err: toError(error), queue: options.name }, 'the queue cannot be reached, trying again');
@@ -57,7 +60,8 @@ export async function work<J extends AnyJob>(options: WorkerOptions<J>): Promise
   }
 }
 
-async function handle<J extends AnyJob>(options: WorkerOptions<J>, leased: Leased): Promise<void> {
+/** `away` is how long what nobody is to blame for goes on already. */
+async function handle<J extends AnyJob>(options: WorkerOptions<J>, leased: Leased, away: Backoff): Promise<void> {
   const { queue, ctx, name } = options;
   const read = readJob(options.parse, leased.payload);
   if ('errorClass' in read) {
@@ -70,17 +74,18 @@ async function handle<J extends AnyJob>(options: WorkerOptions<J>, leased: Lease
   const kept = queue.keep(leased, ended.signal);
   try {
     await options.run(job, ctx);
+    away.reset();
     await queue.done(leased, job.job_id);
     ctx.metrics.jobs.inc({ queue: name, outcome: 'done' });
   } catch (error) {
-    await failed(options, leased, job, toError(error));
+    await failed(options, leased, job, toError(error), away);
   } finally {
     ended.abort();
     await kept;
   }
 }
 
-async function failed<J extends AnyJob>(options: WorkerOptions<J>, leased: Leased, job: J, error: Error): Promise<void> {
+async function failed<J extends AnyJob>(options: WorkerOptions<J>, leased: Leased, job: J, error: Error, away: Backoff): Promise<void> {
   const { queue, ctx, name, random } = options;
   const { signal, log, metrics } = ctx;
   // We are leaving: the job goes back as it was.
@@ -90,14 +95,14 @@ async function failed<J extends AnyJob>(options: WorkerOptions<J>, leased: Lease
   }
   const verdict = judge(job, error);
   if (verdict.kind === 'dead') {
-    await options.onDead?.(job, verdict.error);
+    await options.onDead?.(job, verdict);
     await queue.dead(leased, job.job_id, verdict);
     tellDead(options, verdict.error, leased.payload);
     return;
   }
   log.warn({ queue: name, job_id: job.job_id, attempts: job.attempts, reason: error.message }, 'job is tried again later');
   metrics.jobs.inc({ queue: name, outcome: 'again' });
-  const wait = Math.min(RETRY.maxMs, RETRY.baseMs * 2 ** job.attempts) * (0.5 + random() / 2);
+  const wait = verdict.counts ? Math.min(RETRY.maxMs, RETRY.baseMs * 2 ** job.attempts) * (0.5 + random() / 2) : away.next();
   await sleep(wait, undefined, { signal }).catch(() => undefined);
   await queue.again(leased, JSON.stringify({ ...job, attempts: job.attempts + (verdict.counts ? 1 : 0) }));
 }
@@ -105,11 +110,11 @@ async function failed<J extends AnyJob>(options: WorkerOptions<J>, leased: Lease
 function judge({ attempts }: AnyJob, error: Error): Verdict {
   if (error instanceof DeadJobError) return { kind: 'dead', error: error.message, errorClass: error.errorClass };
   if (error instanceof ExchangeHttpError) {
-    if (error.kind === 'rate_limited' || error.kind === 'banned') return { kind: 'again', counts: false };
+    if (WAITING.has(error.kind)) return { kind: 'again', counts: false };
   } else if (classify(error) === 'infrastructure') return { kind: 'again', counts: false };
   if (attempts + 1 >= MAX_ATTEMPTS) {
-    // A refusal, too, is only believed when it stays: the exchange may be in maintenance.
-    const errorClass = error instanceof ExchangeHttpError && error.kind === 'refused' ? 'refused' : 'attempts';
+    // A refusal, too, is only believed when it stays: the exchange may be in maintenance. An error under status 200 is never one.
+    const errorClass = error instanceof ExchangeHttpError && error.kind === 'refused' && error.status !== 200 ? 'refused' : 'attempts';
     return { kind: 'dead', error: `given up after ${attempts + 1} attempts: ${error.message}`, errorClass };
   }
   return { kind: 'again', counts: true };
