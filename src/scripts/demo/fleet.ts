@@ -6,7 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UsageError } from '../../core/errors.ts';
 import { MARKETS } from '../../exchanges/registry.ts';
 import { loadConfig, type Config } from '../../runtime/env.ts';
+import { closePool, createPool } from '../../store/connect.ts';
+import { createLogins } from '../../store/logins.ts';
 import { claimFolder, freePort, logTail } from '../local/child.ts';
+import { fileVariables, newCredentials, SERVICE_LOGINS, urlsOf, writeLogin, type Credentials, type ServiceLogin } from '../local/credentials.ts';
 import { startPostgres, type LocalPostgres } from '../local/postgres.ts';
 import { startRedis, type LocalRedis } from '../local/redis.ts';
 import { Control } from './control.ts';
@@ -41,8 +44,8 @@ export interface Fleet {
   readonly healers: readonly Supervised[];
   /** What the services were told, but for the servers. */
   readonly config: Config;
-  /** The database's password: all services hold it, and none may let it out. */
-  readonly secret: string;
+  /** All passwords of the servers' users: each service holds its own, and none may let it out. */
+  readonly secrets: readonly string[];
   /** All long-running service processes. */
   readonly processes: readonly Supervised[];
   /** Ends the services, then the servers. Names of what had to be killed. */
@@ -60,7 +63,7 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
   if (options.report !== null) refuseUnwritable(options.report);
   const claim = await claimFolder(folder, 'SIGTERM');
   // Generated markets begin anew with every start: rows of an earlier run would contradict them. What was recorded live stays.
-  if (options.mode === 'sim') for (const name of ['redis', 'logs', 'ledger.ndjson']) rmSync(join(folder, name), { recursive: true, force: true });
+  if (options.mode === 'sim') for (const name of ['redis', 'logs', 'ledger.ndjson', 'secrets']) rmSync(join(folder, name), { recursive: true, force: true });
   mkdirSync(logDir, { recursive: true });
   const ledgerFile = join(folder, 'ledger.ndjson');
   const simulatorPort = options.mode === 'sim' ? await freePort(SIMULATOR_PORT) : 0;
@@ -79,9 +82,10 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
   };
   try {
     say(`starting PostgreSQL, Redis${simulator === null ? '' : ' and the exchange simulator'} in ${folder}`);
+    const credentials = newCredentials();
     const [postgres, redis] = await Promise.all([
       startPostgres(join(folder, 'postgres'), { database: DATABASE, empty: options.mode === 'sim' }).then((s) => (started.postgres = s)),
-      startRedis(join(folder, 'redis'), { appendonly: true, maxmemory: '1gb' }).then((s) => (started.redis = s)),
+      startRedis(join(folder, 'redis'), { appendonly: true, maxmemory: '1gb', passwords: credentials.redis }).then((s) => (started.redis = s)),
       simulator === null ? null : startSimulator(simulator, simulatorUrl, signal),
     ]);
     refuseWhenAborted(signal);
@@ -89,28 +93,41 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
     const chosen = { ...common, ...symbolVariables(symbols) };
     const config = loadConfig(MARKETS, chosen);
     if (simulator !== null) await refuseUnlisted(config, new Control(simulatorUrl));
-    // By file: what stands in an environment can be read in /proc, and is handed on to every child.
-    const secretFile = join(folder, 'database_url');
-    writeFileSync(secretFile, postgres.url, { mode: 0o600 });
-    const serviceEnv = { ...chosen, DATABASE_URL_FILE: secretFile, REDIS_URL: redis.url };
+    const envOf = await giveLogins(folder, credentials, postgres, redis, chosen);
     writeFileSync(join(folder, 'connect.env'), `DATABASE_URL=${postgres.url}\nREDIS_URL=${redis.url}\n`, { mode: 0o600 });
     say('bootstrapping: schema, instruments, states');
-    await bootstrap(new Supervised({ name: 'janitor', service: 'janitor', logDir, env: serviceEnv }), signal);
-    const receiver = new Supervised({ name: 'receiver', service: 'receiver', logDir, env: serviceEnv });
+    await bootstrap(new Supervised({ name: 'janitor', service: 'janitor', logDir, env: envOf('janitor') }), signal);
+    const receiver = new Supervised({ name: 'receiver', service: 'receiver', logDir, env: envOf('receiver') });
     const distributors = Array.from({ length: options.distributors }, (_, i) =>
-      new Supervised({ name: `distributor-${i + 1}`, service: 'distributor', logDir, env: serviceEnv }));
-    const healers = ['governor', 'backfill'].map((service) => new Supervised({ name: service, service, logDir, env: serviceEnv }));
+      new Supervised({ name: `distributor-${i + 1}`, service: 'distributor', logDir, env: envOf('distributor') }));
+    const healers = (['governor', 'backfill'] as const).map((service) =>
+      new Supervised({ name: service, service, logDir, env: envOf(service) }));
     services.push(receiver, ...distributors, ...healers);
     await Promise.all(services.map((service) => service.start()));
     const processes = simulator === null ? services : [simulator, ...services];
     return {
       options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, healers, processes, config, stop,
-      secret: decodeURIComponent(new URL(postgres.url).password),
+      secrets: [decodeURIComponent(new URL(postgres.url).password), ...Object.values(credentials.redis), ...Object.values(credentials.database)],
     };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/**
+ * Makes the roles of the database, and gives each service a file with its own login: what stands in an environment can be read in
+ * /proc, and is handed on to every child. Resolves with what tells a service's environment.
+ */
+async function giveLogins(
+  folder: string, credentials: Credentials, postgres: LocalPostgres, redis: LocalRedis, common: Readonly<Record<string, string>>,
+): Promise<(service: ServiceLogin) => Record<string, string>> {
+  const pool = createPool(postgres.url, { name: 'demo-logins', log: { warn: () => undefined }, max: 1 });
+  await createLogins(pool, credentials.database).finally(() => closePool(pool));
+  const secrets = join(folder, 'secrets');
+  const at = { database: `${new URL(postgres.url).host}/${DATABASE}`, redis: new URL(redis.url).host };
+  for (const service of SERVICE_LOGINS) writeLogin(secrets, service, urlsOf(service, credentials, at));
+  return (service) => ({ ...common, ...fileVariables(secrets, service) });
 }
 
 function refuseWhenAborted(signal: AbortSignal): void {

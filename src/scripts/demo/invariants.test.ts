@@ -9,6 +9,7 @@ import { waitForQueues } from './drain.ts';
 import { checkLiveness, lifeProblems, type Pulse, type Service } from './liveness.ts';
 import { changedTables, checkReplay, tableHashes } from './replayed.ts';
 import { checkSchema } from './schema.ts';
+import { judgeRights } from './rights.ts';
 import { Search, formsOf, judgeSecrets, lookAtKey } from './secrets.ts';
 import { checkStates, stateProblems, type StateChange } from './states.ts';
 import { subscriptionProblems } from './subscribed.ts';
@@ -143,6 +144,16 @@ describe('18 secrets', () => {
       expect(search.found, key).toHaveLength(1);
     }
     expect(judgeSecrets(new Search(SECRET), { logs: 0, keys: 3 })).toMatchObject({ ok: false, examples: ['no logs were there to be searched'] });
+  });
+});
+
+describe('18 rights', () => {
+  it('fails on what either server refused, and says what', () => {
+    const log = 'LOG:  ready\nERROR:  permission denied for table orders\n';
+    expect(judgeRights('errorstat_NOGROUP:count=3\r\nerrorstat_NOPERM:count=2\r\n', log)).toMatchObject({
+      number: 18, ok: false, examples: ['Redis answered NOPERM 2 times', 'ERROR:  permission denied for table orders'],
+    });
+    expect(judgeRights('errorstat_NOGROUP:count=3\r\n', 'LOG:  ready\n').ok).toBe(true);
   });
 });
 

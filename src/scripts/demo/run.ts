@@ -10,6 +10,7 @@ import type { Fleet } from './fleet.ts';
 import { checkLiveness } from './liveness.ts';
 import { checkReplay } from './replayed.ts';
 import { checkSchema } from './schema.ts';
+import { checkRights } from './rights.ts';
 import { Search, checkSecrets, lookAtProcesses } from './secrets.ts';
 import type { Snapshot } from './snapshot.ts';
 import { checkStates } from './states.ts';
@@ -95,7 +96,7 @@ async function settleSimulated({ fleet, reader, lastSnapshot }: RunParts, contro
   // Healthy traffic once more: the first trade after a hole is what makes the hole known.
   await sleep(2_000);
   const liveness = await checkLiveness(redis, services, chaos.killed, () => lastSnapshot()?.latencyMs?.p99 ?? null, LIFE_S);
-  const search = new Search(fleet.secret);
+  const search = new Search(...fleet.secrets);
   await lookAtProcesses(search, fleet);
   await control.rate(0);
   await sleep(500);
@@ -115,7 +116,8 @@ async function settleSimulated({ fleet, reader, lastSnapshot }: RunParts, contro
   const replay = await checkReplay(redis, pool, DRAIN_S);
   const schema = await checkSchema(pool, REST_S);
   const secrets = await checkSecrets(search, fleet, redis, pool);
-  return [...trades, healed, published, drained, queues, letters, states, subscriptions, liveness, secrets, schema, replay];
+  const rights = await checkRights(redis, fleet.postgres.logFile);
+  return [...trades, healed, published, drained, queues, letters, states, subscriptions, liveness, secrets, rights, schema, replay];
 }
 
 /** Nobody keeps a ledger of the real exchanges: what can be checked is that all that came in is stored. */

@@ -1,4 +1,4 @@
-// A secret that all services were given must be nowhere they write to: logs, Redis, tables, metrics, command lines, environments.
+// The passwords that the services were given must be nowhere they write to: logs, Redis, tables, metrics, command lines, environments.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
@@ -27,8 +27,8 @@ export class Search {
   places = 0;
   readonly #forms: readonly string[];
 
-  constructor(secret: string) {
-    this.#forms = formsOf(secret);
+  constructor(...secrets: readonly string[]) {
+    this.#forms = secrets.flatMap(formsOf);
   }
 
   look([where, text]: Place): void {
@@ -72,7 +72,7 @@ export async function checkSecrets(search: Search, fleet: Fleet, redis: Redis, p
 export function judgeSecrets(search: Search, seen: { logs: number; keys: number }): Verdict {
   const blind = Object.entries(seen).filter(([, n]) => n === 0).map(([what]) => `no ${what} were there to be searched`);
   const where = `${seen.logs} logs, ${seen.keys} keys, ${Math.round(search.bytes / 1024)} KiB`;
-  return verdict('secrets', [...blind, ...search.found], `the database's password in ${search.found.length} of ${search.places} places (${where})`,
+  return verdict('secrets', [...blind, ...search.found], `the servers' passwords in ${search.found.length} of ${search.places} places (${where})`,
     { places: search.places, bytes: search.bytes, ...seen });
 }
 

@@ -5,7 +5,7 @@ import { canonicalDecimal, owedTrades, readLedger, type LedgerSymbol, type Ledge
 /** Numbers of the invariants that the checks prove; a check without one is of live runs only. AGENTS.md says what each means. */
 const NUMBERS: Readonly<Record<string, number>> = {
   no_loss: 1, exactly_once: 2, nothing_invented: 2, values_equal: 3, gaps_closed: 4, published: 5, drained: 5, queues: 5, dead_letters: 6,
-  state_machine: 12, subscriptions: 14, liveness: 16, bounded: 17, secrets: 18, schema: 20, replay: 21, determinism: 22,
+  state_machine: 12, subscriptions: 14, liveness: 16, bounded: 17, secrets: 18, rights: 18, schema: 20, replay: 21, determinism: 22,
 };
 
 export interface Verdict {

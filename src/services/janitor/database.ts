@@ -24,9 +24,14 @@ export async function migrate(ctx: ServiceContext, pool: Pool): Promise<void> {
   if (status.unknown.length > 0) {
     throw new Error(`the database at ${where} is newer than this build: it has ${status.unknown.join(', ')}; deploy the newer build`);
   }
+  // The governor bootstraps again with the rights of a service, and finds nothing to apply.
+  if (status.pending.length === 0) {
+    ctx.log.info({ applied: [] }, 'schema is up to date');
+    return;
+  }
   const applied = await retry(ctx, overDatabase(`migrations at ${where}`), () =>
     migrateUp(databaseUrl, (line) => ctx.log.warn({ migration: line }, 'migration says')));
-  ctx.log.info({ applied }, applied.length === 0 ? 'schema is up to date' : 'migrations applied');
+  ctx.log.info({ applied }, 'migrations applied');
 }
 
 /** Day partitions from yesterday to a week ahead. */
