@@ -27,6 +27,12 @@ export class MemoryTradingStore implements TradingStore {
   readonly fills: (FillRecord & { orderId: string | null })[] = [];
   readonly cases: CaseRecord[] = [];
   readonly refusals: Refusal[] = [];
+  // What is looked up by key; a backtest makes tens of thousands of orders.
+  readonly #byLabel = new Map<string, OrderRecord>();
+  readonly #bySignal = new Map<string, OrderRecord>();
+  readonly #byExchange = new Map<string, OrderRecord>();
+  readonly #fillsById = new Map<string, FillRecord>();
+  readonly #fillsByOrder = new Map<string, FillRecord[]>();
   readonly #positions = new Map<string, { position: Position; record: PositionRecord }>();
   readonly #flags = new Map<string, string>();
   readonly #marks = new Map<string, string>();
@@ -37,7 +43,7 @@ export class MemoryTradingStore implements TradingStore {
   }
 
   insertIntent(intent: Intent, options: { epoch: number; state: 'PENDING' | 'SENDING'; at: number }): Promise<{ inserted: boolean; order: OrderRecord }> {
-    const known = this.orders.find((order) => order.signalId === intent.signalId) ?? this.orders.find((order) => order.label === intent.label);
+    const known = this.#bySignal.get(intent.signalId) ?? this.#byLabel.get(intent.label);
     if (known !== undefined) return Promise.resolve({ inserted: false, order: { ...known } });
     if (options.epoch < this.#epoch) return Promise.reject(new FencedError(options.epoch));
     const sending = options.state === 'SENDING';
@@ -51,7 +57,7 @@ export class MemoryTradingStore implements TradingStore {
   }
 
   change(orderId: string, version: number, change: OrderChange): Promise<OrderRecord | null> {
-    const order = this.orders.find((candidate) => candidate.orderId === orderId);
+    const order = this.orders[Number(orderId) - 1];
     if (order?.version !== version) return Promise.resolve(null);
     this.#change(order, change);
     return Promise.resolve({ ...order });
@@ -78,12 +84,12 @@ export class MemoryTradingStore implements TradingStore {
     for (const told of unique) {
       const order = this.#orderOf(account, told);
       const fill = { ...told, side: order?.side ?? told.side };
-      const known = this.fills.find((stored) => stored.account === account && stored.tradeId === fill.tradeId);
+      const known = this.#fillsById.get(`${account} ${fill.tradeId}`);
       if (known !== undefined) {
         if (!sameFill(known, fill)) applied.conflicts.push({ known: { ...known }, told: fill });
         continue;
       }
-      this.fills.push({ ...fill, account, orderId: order?.orderId ?? null });
+      this.#record({ ...fill, account, orderId: order?.orderId ?? null });
       applied.fresh.push(fill);
       if (order !== undefined) touched.set(order, [...(touched.get(order) ?? []), fill]);
       this.#move(account, fill, terms);
@@ -95,11 +101,11 @@ export class MemoryTradingStore implements TradingStore {
   }
 
   orderByLabel(label: string): Promise<OrderRecord | null> {
-    return Promise.resolve(copy(this.orders.find((order) => order.label === label)));
+    return Promise.resolve(copy(this.#byLabel.get(label)));
   }
 
   orderBySignal(signalId: string): Promise<OrderRecord | null> {
-    return Promise.resolve(copy(this.orders.find((order) => order.signalId === signalId)));
+    return Promise.resolve(copy(this.#bySignal.get(signalId)));
   }
 
   orderByExchangeId(account: string, exchangeOrderId: string): Promise<OrderRecord | null> {
@@ -112,7 +118,7 @@ export class MemoryTradingStore implements TradingStore {
   }
 
   fillsOf(orderId: string): Promise<FillRecord[]> {
-    return Promise.resolve(this.fills.filter((fill) => fill.orderId === orderId).map((fill) => ({ ...fill })));
+    return Promise.resolve((this.#fillsByOrder.get(orderId) ?? []).map((fill) => ({ ...fill })));
   }
 
   lastFillTs(account: string): Promise<number | null> {
@@ -180,17 +186,34 @@ export class MemoryTradingStore implements TradingStore {
       ...order, orderId: String(this.orders.length + 1), cancelState: null, filledAmount: '0', averagePrice: null, code: null, reason: null, lookups: 0,
     };
     this.orders.push(full);
+    if (!this.#byLabel.has(full.label)) this.#byLabel.set(full.label, full);
+    if (full.signalId !== null) this.#bySignal.set(full.signalId, full);
+    this.#index(full);
     return full;
   }
 
+  /** The exchange's id is told later than the label. */
+  #index(order: OrderRecord): void {
+    if (order.exchangeOrderId === null) return;
+    const key = `${order.account} ${order.exchangeOrderId}`;
+    if (!this.#byExchange.has(key)) this.#byExchange.set(key, order);
+  }
+
+  #record(fill: FillRecord & { orderId: string | null }): void {
+    this.fills.push(fill);
+    this.#fillsById.set(`${fill.account} ${fill.tradeId}`, fill);
+    if (fill.orderId !== null) this.#fillsByOrder.set(fill.orderId, [...(this.#fillsByOrder.get(fill.orderId) ?? []), fill]);
+  }
+
   #byExchangeId(account: string, id: string): OrderRecord | undefined {
-    return this.orders.find((order) => order.account === account && order.exchangeOrderId === id);
+    return this.#byExchange.get(`${account} ${id}`);
   }
 
   #orderOf(account: string, fill: FillRecord): OrderRecord | undefined {
     const byId = this.#byExchangeId(account, fill.exchangeOrderId);
     if (byId !== undefined || fill.label === '') return byId;
-    return this.orders.find((order) => order.label === fill.label && order.account === account && order.exchangeOrderId === null);
+    const byLabel = this.#byLabel.get(fill.label);
+    return byLabel?.account === account && byLabel.exchangeOrderId === null ? byLabel : undefined;
   }
 
   #change(order: OrderRecord, change: OrderChange): void {
@@ -199,6 +222,7 @@ export class MemoryTradingStore implements TradingStore {
     const to = change.state ?? from;
     if (to !== from && !mayMove(from, to)) throw new Error(`order ${order.label}: ${from} may not become ${to} (${event})`);
     Object.assign(order, fields, { version: order.version + 1, updatedTs: at });
+    this.#index(order);
     this.#tell(order, from, to, event, at, detail);
   }
 
@@ -207,7 +231,7 @@ export class MemoryTradingStore implements TradingStore {
   }
 
   #advance(order: OrderRecord, fresh: readonly FillRecord[], termsOf: TermsOf): OrderRecord {
-    const own = this.fills.filter((fill) => fill.orderId === order.orderId);
+    const own = this.#fillsByOrder.get(order.orderId) ?? [];
     const terms = termsOf(order.symbol);
     const sum = own.reduce((position, { price, amount }) =>
       applyFill(position, { side: 'buy', price: new Exact(price), amount: new Exact(amount), fee: ZERO }, terms), FLAT);
