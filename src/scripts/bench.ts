@@ -1,11 +1,12 @@
-// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|soak …] [--frames PATH] [--rate N] [--seconds N] [--minutes N] [--rows N]
-// [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
+// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|backtest|soak …] [--frames PATH] [--rate N] [--seconds N]
+// [--minutes N] [--rows N] [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
 // Every figure stands beside a floor that was measured in the same run; quote the ratios.
 import { existsSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { UsageError, toError } from '../core/errors.ts';
 import { benchFree, benchLimited } from './bench/backfill.ts';
+import { backtestTables, benchBacktest } from './bench/backtest.ts';
 import { benchCapture } from './bench/capture.ts';
 import { benchLatency, benchSustained } from './bench/end-to-end.ts';
 import { framesFrom, framesFromSimulator } from './bench/frames.ts';
@@ -18,7 +19,7 @@ import { benchQueries } from './bench/queries.ts';
 import { benchSoak } from './bench/soak.ts';
 import { userPath } from './local/user_path.ts';
 
-const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'soak'] as const;
+const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'backtest', 'soak'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -247,6 +248,9 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
           ],
         },
       ];
+    },
+    async backtest({ rows, rounds }) {
+      return backtestTables(await benchBacktest(rows, rounds));
     },
     async soak({ rate: asked = 5_000, minutes }) {
       const r = await benchSoak(asked, minutes);

@@ -81,7 +81,8 @@ function oneOf<T extends string>(name: string, value: string, allowed: readonly 
   return found;
 }
 
-function momentOf(name: string, text: string): { micros: number; isDay: boolean } {
+/** A UTC day or time of the command line. Throws UsageError. */
+export function momentOf(name: string, text: string): { micros: number; isDay: boolean } {
   const [, day = '', minute, second = '00', fraction = ''] = WHEN.exec(text) ?? [];
   const iso = `${day}T${minute ?? '00:00'}:${second}.000Z`;
   const ms = day === '' ? NaN : Date.parse(iso);
