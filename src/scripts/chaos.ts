@@ -55,7 +55,8 @@ async function main(): Promise<number> {
 
 function summary({ runs, seed }: ChaosOptions, failed: number, locked: number, seconds: number, sums: Record<string, number>): string {
   const figures = Object.entries(sums).map(([name, value]) => `${name} ${value}`).join(', ');
-  return `${runs} runs from seed ${seed}: ${runs - failed} held, ${failed} broke an invariant; ${locked} locked for a cause\n${figures}; ${seconds.toFixed(1)} s\n`;
+  const verdict = `${runs} runs from seed ${seed}: ${runs - failed} held, ${failed} broke an invariant; ${locked} locked for a cause`;
+  return `${verdict}\n${figures}; ${seconds.toFixed(1)} s\n`;
 }
 
 try {

@@ -134,8 +134,10 @@ export class Life {
       queue.push(event);
       wake?.();
     };
-    const listen = ({ kind, data }: { kind: 'order' | 'fill'; data: unknown }): void =>
-      push(kind === 'order' ? { kind, order: readAnswer(oneOrderSchema, data, 'user.orders') } : { kind, fill: readAnswer(oneFillSchema, data, 'user.trades') });
+    const listen = ({ kind, data }: { kind: 'order' | 'fill'; data: unknown }): void => {
+      if (kind === 'order') push({ kind, order: readAnswer(oneOrderSchema, data, 'user.orders') });
+      else push({ kind, fill: readAnswer(oneFillSchema, data, 'user.trades') });
+    };
     const { exchange } = this.options;
     exchange.listener = listen;
     exchange.interrupted = (lost) => {

@@ -123,9 +123,13 @@ class ChaosRun {
     // Some lives last to the end; the others die at a step that may be any, early ones more often.
     const dieAfter = this.#healed || this.#random() < 0.25 ? null : 1 + Math.floor(this.#random() ** 2 * 600);
     this.#life = await Life.start({
-      time: this.#time, exchange: this.#exchange, store: this.#store, random: () => this.#random(), limits: LIMITS, account: ACCOUNT, dieAfter, plant: this.#plant,
+      time: this.#time, exchange: this.#exchange, store: this.#store, random: () => this.#random(), limits: LIMITS, account: ACCOUNT, dieAfter,
+      plant: this.#plant,
       storeFaults: () => this.#storeFaults, healthy: () => this.#healthy,
-      onWire: (method, params) => this.#wire.push({ method, label: typeof params['label'] === 'string' ? params['label'] : '', healthy: this.#healthy, reduceOnly: params['reduce_only'] === true }),
+      onWire: (method, params) => {
+        const label = typeof params['label'] === 'string' ? params['label'] : '';
+        this.#wire.push({ method, label, healthy: this.#healthy, reduceOnly: params['reduce_only'] === true });
+      },
       onLock: (reason) => this.#locks.push(reason),
     }, () => {
       this.#kills++;
@@ -161,7 +165,8 @@ class ChaosRun {
     const orders = this.#store.orders.filter((order) => order.origin === 'own');
     const cancelled = this.#random() < 0.25 && orders.length > 0 ? this.#pick(orders).label : null;
     const id = `s-${this.#seed}-${this.#signals.length}`;
-    const base = { v: 1, signal_id: id, strategy: 'chaos', created_ts: this.#time.clock.nowMicros(), valid_for_ms: 1_000 + Math.floor(this.#random() * 20_000) };
+    const validForMs = 1_000 + Math.floor(this.#random() * 20_000);
+    const base = { v: 1, signal_id: id, strategy: 'chaos', created_ts: this.#time.clock.nowMicros(), valid_for_ms: validForMs };
     const order = { ...base, market_id: 'deribit', symbol, side, ...this.#priced(symbol, side) };
     const payload = JSON.stringify(cancelled === null ? order : { ...base, cancel_label: cancelled });
     this.#signals.push({ id, payload, acked: false, given: null });

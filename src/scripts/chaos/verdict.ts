@@ -76,7 +76,8 @@ function orders({ store, exchange, locked }: Evidence): string[] {
     if (ours.origin !== 'own') continue;
     const absent = ours.exchangeOrderId === null || !held.has(ours.exchangeOrderId);
     if (absent && !['REJECTED', 'EXPIRED', 'ABANDONED'].includes(ours.state)) found.push(`${ours.label}: ${ours.state}, but the exchange has no such order`);
-    if (['PENDING', 'SENDING', 'UNKNOWN'].includes(ours.state)) found.push(`${ours.label}: still ${ours.state}${locked === null ? '' : ` (locked: ${locked})`}`);
+    const why = locked === null ? '' : ` (locked: ${locked})`;
+    if (['PENDING', 'SENDING', 'UNKNOWN'].includes(ours.state)) found.push(`${ours.label}: still ${ours.state}${why}`);
     if (ours.cancelState !== null) found.push(`${ours.label}: cancellation still ${ours.cancelState}, state ${ours.state}`);
   }
   return found;
@@ -112,7 +113,8 @@ function fills({ store, exchange }: Evidence): string[] {
       continue;
     }
     const same = new Exact(ours.price).eq(decText(fill.price)) && new Exact(ours.amount).eq(decText(fill.amount)) && new Exact(ours.fee).eq(decText(fill.fee));
-    if (!same || ours.side !== fill.side) found.push(`fill ${ours.tradeId}: ${ours.side} ${ours.amount} at ${ours.price}, really ${fill.side} ${decText(fill.amount)}`);
+    if (same && ours.side === fill.side) continue;
+    found.push(`fill ${ours.tradeId}: ${ours.side} ${ours.amount} at ${ours.price}, really ${fill.side} ${decText(fill.amount)}`);
   }
   for (const id of theirs.keys()) if (!seen.has(id)) found.push(`fill ${id}: missing`);
   return found;
@@ -147,7 +149,8 @@ function lives({ store, signals }: Evidence): string[] {
       if (event.from !== null && event.from !== event.to && !mayMove(event.from, event.to)) found.push(`${order.label}: ${event.from} became ${event.to}`);
     });
     if (events.length !== order.version) found.push(`${order.label}: version ${order.version} with ${events.length} events`);
-    if (LIVE_STATES.includes(order.state) && order.origin === 'external' && order.exchangeOrderId === null) found.push(`${order.label}: external without an id`);
+    const nameless = order.origin === 'external' && order.exchangeOrderId === null;
+    if (nameless && LIVE_STATES.includes(order.state)) found.push(`${order.label}: external without an id`);
   }
   for (const signal of signals) if (!signal.acked) found.push(`signal ${signal.id}: never answered`);
   return found;

@@ -118,7 +118,8 @@ export const logPageSchema = z.object({ logs: z.array(logSchema), continuation: 
 export const historySchema = z.union([
   z.array(orderSchema).transform((orders) => ({ orders, continuation: null as string | null })),
   z.object({ orders: z.array(orderSchema), continuation: z.string().nullable().optional() }),
-  z.object({ result: z.array(orderSchema), continuation: z.string().nullable().optional() }).transform(({ result, continuation }) => ({ orders: result, continuation })),
+  z.object({ result: z.array(orderSchema), continuation: z.string().nullable().optional() })
+    .transform(({ result, continuation }) => ({ orders: result, continuation })),
 ]).transform(({ orders, continuation }) => ({ orders, continuation: continuation ?? null }));
 
 /** Reads an answer; one that is not as documented is a failed read, never an empty list. */
