@@ -51,6 +51,18 @@ describe('a work queue', () => {
     expect(await alive.sizes()).toEqual({ waiting: 0, leased: 1, dead: 0 });
   });
 
+  it('takes a job again whose like was taken out of the queue by hand', async () => {
+    const queue = queueOf('a');
+    await queue.push(job('1'));
+    await queue.push(job('2'));
+    await redis.rpop(QUEUE);
+    await queue.reap();
+    expect(await queue.push(job('2'))).toBe(false);
+    await redis.del(QUEUE);
+    await queue.reap();
+    expect(await queue.push(job('1'))).toBe(true);
+  });
+
   it('keeps a lease alive while its worker works, and tells when it was lost', async () => {
     const [worker, reaper] = [queueOf('w', 1_500), queueOf('r')];
     await worker.push(job('1'));

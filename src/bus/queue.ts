@@ -90,10 +90,10 @@ export class WorkQueue {
     return this.#settle([lease, 'dead', jobId ?? '', payload, error.slice(0, 1_000), errorClass, worker, nowMicros()]);
   }
 
-  /** Returns the jobs of dead workers to the queue; any number of processes may call it. */
+  /** Returns the jobs of dead workers to the queue, and forgets the ids of jobs that are nowhere; any number of processes may call it. */
   async reap(): Promise<number> {
-    const { queue, leased, leases } = this.#keys;
-    return (await runScript(this.#options.redis, reapScript, [queue, leased, leases], [])) as number;
+    const { queue, leased, leases, jobs } = this.#keys;
+    return (await runScript(this.#options.redis, reapScript, [queue, leased, leases, jobs], [])) as number;
   }
 
   /** Jobs waiting and in hand, and dead ones. */
