@@ -9,6 +9,16 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
+/** An address that `<prefix>_HOST` and `<prefix>_PORT` give, and that the system does not let us listen on. */
+export function cannotListen(prefix: string, host: string, port: number, cause: Error & { code?: string }): UsageError {
+  const message = {
+    EADDRINUSE: `${prefix}_PORT: ${port} is taken on ${host}`,
+    EACCES: `${prefix}_PORT: ${port} is for privileged users`,
+    EADDRNOTAVAIL: `${prefix}_HOST: ${JSON.stringify(host)} is no address of this machine`,
+  }[cause.code ?? ''];
+  return new UsageError(message ?? `${prefix}_HOST: cannot listen on ${JSON.stringify(host)}: ${cause.code ?? cause.message}`, { cause });
+}
+
 const INFRASTRUCTURE_SQLSTATES = /^(08|57|53|58|XX|40001|40P01|55P03|25006|28)/;
 // Programmer-visible states (undefined table/column/function: 42P01 …) mean a wrong schema version: waiting is right, dead letters are not.
 const SCHEMA_SQLSTATES = /^(42|3F|3D)/;

@@ -1,5 +1,6 @@
 // /metrics, /healthz and /readyz of one process, on loopback or the Compose network.
 import { createServer, type Server } from 'node:http';
+import { cannotListen } from '../core/errors.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface Check {
@@ -34,7 +35,10 @@ export class Health {
   }
 }
 
-/** Starts the HTTP server; port 0 picks a free one. Resolves with the server and the port it listens on. */
+/**
+ * Starts the HTTP server; port 0 picks a free one. Resolves with the server and the port it listens on; rejects with a
+ * UsageError that names the variable when the address cannot be had.
+ */
 export function serveHealth(options: { port: number; host: string; metrics: Metrics; health: Health }): Promise<{ server: Server; port: number }> {
   const { metrics, health } = options;
   const server = createServer((request, response) => {
@@ -59,7 +63,7 @@ export function serveHealth(options: { port: number; host: string; metrics: Metr
     }
   });
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) => reject(cannotListen('METRICS', options.host, options.port, error)));
     server.listen(options.port, options.host, () => {
       const address = server.address();
       resolve({ server, port: typeof address === 'object' && address !== null ? address.port : options.port });

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -75,6 +76,23 @@ describe('runService', () => {
       '',
       'probe: BATCH_MAX_ROWS: "many" is not a whole number from 1 to 50000\n',
     ]);
+  });
+
+  it('tells what only the start can find wrong in the same way', async () => {
+    const { code, out, error } = await life(`const { UsageError } = await import(${at('../core/errors.ts')}); throw new UsageError('SIM_X: "y"');`);
+    expect([code, error]).toEqual([2, 'probe: SIM_X: "y"\n']);
+    expect(out).not.toContain('fatal');
+  });
+
+  it('names the variable of an address that it cannot listen on', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const port = String((taken.address() as AddressInfo).port);
+    const { code, out, error } = await life(ready, undefined, { METRICS_PORT: port });
+    taken.close();
+    expect([code, out, error]).toEqual([2, '', `probe: METRICS_PORT: ${port} is taken on 127.0.0.1\n`]);
+    const elsewhere = await life(ready, undefined, { METRICS_HOST: '192.0.2.1' });
+    expect([elsewhere.code, elsewhere.error]).toEqual([2, 'probe: METRICS_HOST: "192.0.2.1" is no address of this machine\n']);
   });
 
   it('serves metrics, health and readiness', async () => {

@@ -78,7 +78,8 @@ export async function runService(service: string, readConfig: () => Config, star
   closeInTime();
   await scope.close(deadline.signal).catch((error: unknown) => log.warn({ err: toError(error) }, 'closing was not clean'));
   const reason = failure;
-  if (reason !== null) log.fatal({ err: reason }, `${service} failed: ${reason.message}`);
+  if (reason instanceof UsageError) process.stderr.write(`${service}: ${reason.message}\n`);
+  else if (reason !== null) log.fatal({ err: reason }, `${service} failed: ${reason.message}`);
   process.exit(reason === null ? 0 : reason instanceof UsageError ? 2 : 1);
 }
 

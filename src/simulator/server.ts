@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import type { Clock } from '../core/clock.ts';
+import { cannotListen } from '../core/errors.ts';
 import { Actions } from './actions.ts';
 import { Connection, Outbox } from './connection.ts';
 import { handleControl } from './control.ts';
@@ -212,9 +213,10 @@ async function readBody(request: IncomingMessage): Promise<string> {
 
 function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    const refused = (error: Error): void => reject(cannotListen('SIM', host, port, error));
+    server.once('error', refused);
     server.listen(port, host, () => {
-      server.removeListener('error', reject);
+      server.removeListener('error', refused);
       resolve();
     });
   });
