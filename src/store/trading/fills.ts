@@ -5,7 +5,7 @@ import { FLAT, applyFill, averagePrice, type Position } from '../../core/trading
 import type { FillRecord, FillsApplied, OrderRecord, PositionRecord } from '../../core/trading/records.ts';
 import type { Client } from '../connect.ts';
 import { columnArrays, timestampOf, unnestInsert, type Cell, type ColumnTypes } from '../unnest.ts';
-import { changeOrder, findByExchangeId, findOrder } from './orders.ts';
+import { changeOrder, lockOrders } from './orders.ts';
 import { FILL_COLUMNS, POSITION_COLUMNS, fillOf, positionOf, type Row } from './rows.ts';
 
 export type TermsOf = (symbol: string) => { reciprocal: boolean; settle: string | null };
@@ -54,14 +54,15 @@ function cell(account: string, fill: FillRecord, orders: ReadonlyMap<string, Ord
 
 /** By exchange order id → our order, locked. An order whose acknowledgement never came is known by its label alone. */
 async function ordersOf(client: Client, account: string, fills: readonly FillRecord[]): Promise<Map<string, OrderRecord>> {
+  const told = new Map(fills.map((fill) => [fill.exchangeOrderId, fill]));
+  const locked = await lockOrders(client, account, [...told.keys()], [...new Set(fills.map((fill) => fill.label).filter((label) => label !== ''))]);
+  const byId = new Map(locked.flatMap((order) => (order.exchangeOrderId === null ? [] : [[order.exchangeOrderId, order] as const])));
+  const byLabel = new Map(locked.map((order) => [order.label, order]));
   const found = new Map<string, OrderRecord>();
-  const wanted = [...new Map(fills.map((fill) => [fill.exchangeOrderId, fill])).values()].sort((a, b) => (a.exchangeOrderId < b.exchangeOrderId ? -1 : 1));
-  for (const fill of wanted) {
-    const byId = await findByExchangeId(client, account, fill.exchangeOrderId, true);
-    const order = byId ?? (fill.label === '' ? null : await findOrder(client, 'label', fill.label, true));
+  for (const [id, { label }] of told) {
+    const order = byId.get(id) ?? byLabel.get(label);
     // The same label on another order of the exchange is not ours: labels are not unique there.
-    if (order === null || order.account !== account || (order.exchangeOrderId ?? fill.exchangeOrderId) !== fill.exchangeOrderId) continue;
-    found.set(fill.exchangeOrderId, order);
+    if (order !== undefined && (order.exchangeOrderId ?? id) === id) found.set(id, order);
   }
   return found;
 }

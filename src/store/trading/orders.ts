@@ -76,10 +76,18 @@ export async function findOrder(client: Querier, key: OrderKey, value: string, l
   return rows[0] === undefined ? null : orderOf(rows[0]);
 }
 
-export async function findByExchangeId(client: Querier, account: string, exchangeOrderId: string, lock = false): Promise<OrderRecord | null> {
+export async function findByExchangeId(client: Querier, account: string, exchangeOrderId: string): Promise<OrderRecord | null> {
   const { rows } = await client.query<Row>(
-    `SELECT ${ORDER_COLUMNS} FROM orders WHERE account = $1 AND exchange_order_id = $2 ${lock ? 'FOR UPDATE' : ''}`, [account, exchangeOrderId]);
+    `SELECT ${ORDER_COLUMNS} FROM orders WHERE account = $1 AND exchange_order_id = $2`, [account, exchangeOrderId]);
   return rows[0] === undefined ? null : orderOf(rows[0]);
+}
+
+/** Orders of the account with one of these ids or labels, locked in the order of their keys for the rest of the transaction. */
+export async function lockOrders(client: Querier, account: string, ids: readonly string[], labels: readonly string[]): Promise<OrderRecord[]> {
+  const { rows } = await client.query<Row>(
+    `SELECT ${ORDER_COLUMNS} FROM orders WHERE account = $1 AND (exchange_order_id = ANY($2) OR label = ANY($3)) ORDER BY order_id FOR UPDATE`,
+    [account, ids, labels]);
+  return rows.map(orderOf);
 }
 
 /** Whatever may still work at the exchange, or has a cancellation on its way. */
