@@ -57,7 +57,7 @@ async function firstFreeSlot(redis: Redis, service: string, holder: string): Pro
 }
 
 /** Whether a holder lived on this host and is gone. A container that restarts keeps its host name, and its pid 1 is us. */
-function isDeadHere(holder: string): boolean {
+export function isDeadHere(holder: string): boolean {
   const [host, pidText] = holder.split(':');
   const pid = Number(pidText);
   if (host !== hostname() || !Number.isInteger(pid)) return false;

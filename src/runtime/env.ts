@@ -5,6 +5,7 @@ import { channelValues, resolutionValues, show, type Channel, type Resolution } 
 import { UsageError } from '../core/errors.ts';
 import { isPattern } from '../core/patterns.ts';
 import { closestName } from '../core/spelling.ts';
+import { analyzerConfig, notifyConfig, notifySecrets, type AnalyzerConfig, type NotifyConfig } from './analyzer_env.ts';
 import { insecureOnlyNearby, list, oneOf, positive, url, whole } from './env_values.ts';
 import { symbolName, symbolOrPattern } from './symbol_names.ts';
 import { tradingConfig, type TradingConfig, type TradingHosts } from './trading_env.ts';
@@ -53,6 +54,8 @@ export interface Config {
   };
   readonly unlockPolicy: 'manual' | 'auto';
   readonly trading: TradingConfig;
+  readonly analyzer: AnalyzerConfig;
+  readonly notify: NotifyConfig;
   readonly instanceId: string | null;
   readonly logLevel: string;
   /** port null: no server (one-shot tools). */
@@ -103,6 +106,7 @@ export function loadConfig(known: Known, environment: Env = process.env, options
   const databaseUrl = url('DATABASE_URL', read('DATABASE_URL'), ['postgres:', 'postgresql:']);
   const streamRedisUrl = read('STREAM_REDIS_URL') === '' ? redisUrl : url('STREAM_REDIS_URL', read('STREAM_REDIS_URL'), ['redis:', 'rediss:']);
   const configured = marketIds.map((id) => marketConfig(id, known, given, mode === 'sim' ? simUrl : null));
+  const notify = notifyConfig(read);
   const trading = tradingConfig(configured, known, env, read);
   const unlock = read('UNLOCK_POLICY') || (trading.mode === 'test' || trading.mode === 'live' ? 'manual' : 'auto');
   return deepFreeze({
@@ -134,6 +138,8 @@ export function loadConfig(known: Known, environment: Env = process.env, options
     },
     unlockPolicy: oneOf('UNLOCK_POLICY', unlock, ['manual', 'auto'] as const),
     trading,
+    analyzer: analyzerConfig(read),
+    notify,
     instanceId: instanceId(read('INSTANCE_ID')),
     logLevel: oneOf('LOG_LEVEL', read('LOG_LEVEL'), ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
     metrics: { port: whole('METRICS_PORT', read('METRICS_PORT'), 0, 65_535), host: read('METRICS_HOST') },
@@ -147,8 +153,8 @@ export function loadConfig(known: Known, environment: Env = process.env, options
       rate: positive('SIM_RATE', read('SIM_RATE')),
       faults: oneOf('SIM_FAULTS', read('SIM_FAULTS'), ['none', 'random'] as const),
     },
-    secrets: [...[databaseUrl, redisUrl, streamRedisUrl].map((text) => decodeURIComponent(new URL(text).password)), trading.clientSecret.value ?? '']
-      .filter((p) => p !== ''),
+    secrets: [...[databaseUrl, redisUrl, streamRedisUrl].map((text) => decodeURIComponent(new URL(text).password)), trading.clientSecret.value ?? '',
+      ...notifySecrets(notify)].filter((p) => p !== ''),
   } satisfies Config);
 }
 

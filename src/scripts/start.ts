@@ -10,12 +10,14 @@ import { userPath } from './local/user_path.ts';
 const SERVICES: Record<string, () => Promise<{ start: Start }>> = {
   receiver: () => import('../services/receiver/main.ts'),
   distributor: () => import('../services/distributor/main.ts'),
+  analyzer: () => import('../services/analyzer/main.ts'),
   backfill: () => import('../services/backfill/main.ts'),
   janitor: () => import('../services/janitor/main.ts'),
   governor: () => import('../services/janitor/govern.ts'),
   maintenance: () => import('./maintenance/main.ts'),
   executor: () => import('../services/executor/main.ts'),
   guard: () => import('../services/guard/main.ts'),
+  console: () => import('../services/console/main.ts'),
   simulator: () => import('../simulator/main.ts'),
 };
 
