@@ -37,9 +37,17 @@ export async function changeState(redis: Redis, change: StateChange, exchanges: 
   return { ok: false, why: second as 'FENCED' | 'STALE' | 'ILLEGAL', actual: asState(third), ver, epoch };
 }
 
-/** Makes version and epoch go on from these where Redis has none; false when it has. */
-export async function seedVersion(redis: Redis, exchange: string, ver: number, epoch: number): Promise<boolean> {
-  return (await runScript(redis, seed, [systemStateMetaKey(exchange)], [ver, epoch])) === 1;
+/** What the last change on record left behind. */
+export interface LastChange {
+  state: string;
+  by: string;
+  reason: string;
+}
+
+/** Makes version and epoch go on from these where Redis has none, and with them the last change; false when it has. */
+export async function seedVersion(redis: Redis, exchange: string, ver: number, epoch: number, last?: LastChange): Promise<boolean> {
+  const args = [ver, epoch, last?.state ?? '', last?.by ?? '', last?.reason ?? ''];
+  return (await runScript(redis, seed, [systemStateMetaKey(exchange)], args)) === 1;
 }
 
 /** The state as readers must see it: LOCKED when it is missing or not one of the five words. */

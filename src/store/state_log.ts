@@ -25,12 +25,15 @@ export async function insertStateChanges(client: Pick<Client, 'query'>, changes:
   }
 }
 
-/** Version and epoch of the last change on record; null when there is none. */
-export async function lastStateVersion(client: Pick<Client, 'query'>, exchange: string): Promise<{ ver: number; epoch: number } | null> {
-  const { rows } = await client.query<{ ver: string | null; epoch: string | null }>(
-    'SELECT max(ver) AS ver, max(epoch) AS epoch FROM state_log WHERE exchange = $1', [exchange]);
+/** The last change on record; null when there is none. */
+export async function lastStateChange(
+  client: Pick<Client, 'query'>, exchange: string,
+): Promise<Pick<StateChangeRow, 'ver' | 'epoch' | 'to' | 'by' | 'reason'> | null> {
+  const { rows } = await client.query<{ ver: string; epoch: string; to_state: string; by: string; reason: string }>(
+    `SELECT ver, (SELECT max(epoch) FROM state_log WHERE exchange = $1) AS epoch, to_state, by, reason
+     FROM state_log WHERE exchange = $1 ORDER BY ver DESC LIMIT 1`, [exchange]);
   const [row] = rows;
-  return row === undefined || row.ver === null ? null : { ver: Number(row.ver), epoch: Number(row.epoch) };
+  return row === undefined ? null : { ver: Number(row.ver), epoch: Number(row.epoch), to: row.to_state, by: row.by, reason: row.reason };
 }
 
 export interface OperatorAction {

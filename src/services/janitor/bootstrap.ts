@@ -8,7 +8,7 @@ import { toError } from '../../core/errors.ts';
 import { failures } from '../../core/finding.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import type { Pool } from '../../store/connect.ts';
-import { lastStateVersion } from '../../store/state_log.ts';
+import { lastStateChange } from '../../store/state_log.ts';
 import { dataChecks, type CheckParts } from './checks.ts';
 import { checkSchema, logStates, makePartitions, migrate } from './database.ts';
 import { queueHistory } from './history.ts';
@@ -39,11 +39,11 @@ export async function bootstrap(ctx: ServiceContext, pool: Pool, redis: Redis, s
   await logStates(ctx, pool, states.takeChanges());
 }
 
-/** After a loss of Redis versions go on from the log. Without a database, or before its first migration, there is nothing to go on from. */
+/** After a loss of Redis versions go on from the log, and so does a lock. Without a database, or before its first migration, there is nothing to go on from. */
 async function goOnCounting(pool: Pool, redis: Redis, exchanges: readonly string[]): Promise<void> {
   for (const exchange of exchanges) {
-    const last = await lastStateVersion(pool, exchange).catch(() => null);
-    if (last !== null) await seedVersion(redis, exchange, last.ver, last.epoch);
+    const last = await lastStateChange(pool, exchange).catch(() => null);
+    if (last !== null) await seedVersion(redis, exchange, last.ver, last.epoch, { state: last.to, by: last.by, reason: last.reason });
   }
 }
 

@@ -136,6 +136,17 @@ describe('the last state', () => {
     await bootstrap();
     expect(await states()).toEqual(['LOCKED', 'LOCKED', 'HEALTHY']);
   });
+
+  it.each(['all that Redis held', 'the state'])('keeps a lock that is on record when %s is lost', async (what) => {
+    await bootstrap();
+    await redis.set(systemStateKey('deribit'), 'LOCKED');
+    await bootstrap();
+    if (what === 'the state') await redis.del(systemStateKey('deribit'));
+    else await redis.flushall();
+    await bootstrap();
+    await bootstrap();
+    expect(await states()).toEqual(['LOCKED', 'LOCKED', 'HEALTHY']);
+  });
 });
 
 describe('trouble', () => {

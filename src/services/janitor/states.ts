@@ -103,7 +103,8 @@ export class BootstrapStates {
 function foreignLock(state: string | null, meta: Record<string, string>): string | null {
   const by = meta['by'] ?? '';
   if (by === BY_KEEPING_LOCK) return meta['reason'] ?? by;
-  if (state !== 'LOCKED') return null;
+  // Redis has lost the word, or all it had: then the log told what it was (goOnCounting).
+  if ((state ?? meta['state']) !== 'LOCKED') return null;
   // A hand-written SET leaves the meta behind.
   if (meta['state'] !== 'LOCKED') return 'hand-written SET';
   // The ladder locks again by itself, should Redis still be full.
