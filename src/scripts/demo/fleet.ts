@@ -13,7 +13,7 @@ import { fileVariables, newCredentials, SERVICE_LOGINS, urlsOf, writeLogin, type
 import { startPostgres, type LocalPostgres } from '../local/postgres.ts';
 import { startRedis, type LocalRedis } from '../local/redis.ts';
 import { Control } from './control.ts';
-import { refuseUnwritable, type DemoOptions } from './options.ts';
+import { refuseUnreadable, refuseUnwritable, type DemoOptions } from './options.ts';
 import { recordedSymbols, withDefaults } from './replay.ts';
 import { Supervised } from './supervisor.ts';
 
@@ -61,6 +61,7 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
   // A typo is refused here, by its name: the first process to stumble over it would get the blame.
   for (const given of [told, { ...told, ...symbolVariables(options.symbols) }]) loadConfig(MARKETS, given);
   if (options.report !== null) refuseUnwritable(options.report);
+  if (options.replay !== null) refuseUnreadable(options.replay);
   const claim = await claimFolder(folder, 'SIGTERM');
   // Generated markets begin anew with every start: rows of an earlier run would contradict them. What was recorded live stays.
   if (options.mode === 'sim') for (const name of ['redis', 'logs', 'ledger.ndjson', 'secrets']) rmSync(join(folder, name), { recursive: true, force: true });

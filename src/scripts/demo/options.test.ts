@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { UsageError } from '../../core/errors.ts';
-import { parseOptions } from './options.ts';
+import { parseOptions, refuseUnreadable } from './options.ts';
 
 const MARKETS = ['deribit', 'binance_spot'];
 const parse = (...argv: string[]): ReturnType<typeof parseOptions> => parseOptions(argv, {}, MARKETS);
@@ -36,4 +36,10 @@ it.each([
   ['--faults', 'maybe'], ['--report', 'r.json'], ['--nonsense', '1'], ['extra'], ['--live', '--seed', '3'],
 ])('refuses %s %s', (...argv) => {
   expect(() => parse(...argv)).toThrow(UsageError);
+});
+
+it('refuses a replay of a folder that is not there, by its name', () => {
+  expect(() => refuseUnreadable('/nowhere/tapes')).toThrow(UsageError);
+  expect(() => refuseUnreadable('/nowhere/tapes')).toThrow('--replay: cannot read the folder /nowhere/tapes: ENOENT');
+  expect(() => refuseUnreadable(import.meta.dirname)).not.toThrow();
 });

@@ -1,5 +1,5 @@
 // Command line of `npm run demo` and `npm run live`.
-import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { UsageError, toError } from '../../core/errors.ts';
@@ -75,6 +75,15 @@ export function refuseUnwritable(report: string): void {
     throw new UsageError(`--report: cannot write ${report}: ${toError(error).message}`);
   }
   if (!existed) rmSync(report);
+}
+
+/** Throws UsageError when there is no folder of recordings: better now than after the servers' start. */
+export function refuseUnreadable(replay: string): void {
+  try {
+    readdirSync(replay);
+  } catch (error) {
+    throw new UsageError(`--replay: cannot read the folder ${replay}: ${toError(error).message}`);
+  }
 }
 
 function parse(argv: readonly string[]): Given & { live?: boolean; help?: boolean } {
