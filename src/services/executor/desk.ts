@@ -109,20 +109,20 @@ export class OrderDesk {
         return (await this.#ports.store.orderByLabel(order.label)) ?? booked ?? order;
       }
       case 'refused':
-        return this.#decide(order, (now) =>
+        return this.decide(order, (now) =>
           unproven(now) ? { event: 'refused', at, state: 'REJECTED', code: outcome.code, reason: outcome.reason } : null,
         );
       case 'not_sent':
-        return this.#decide(order, (now) =>
+        return this.decide(order, (now) =>
           unproven(now) ? { event: 'not_sent', at, state: 'REJECTED', code: 'NOT_SENT', reason: outcome.reason } : null,
         );
       case 'unknown':
-        return this.#decide(order, (now) => (now.state === 'SENDING' ? { event: 'unanswered', at, state: 'UNKNOWN', reason: outcome.reason } : null));
+        return this.decide(order, (now) => (now.state === 'SENDING' ? { event: 'unanswered', at, state: 'UNKNOWN', reason: outcome.reason } : null));
     }
   }
 
   /** Changes an order by what it is now; `decide` null: nothing to change. Repeats while the store is away or somebody else was faster. */
-  async #decide(order: OrderRecord, decide: (now: OrderRecord) => OrderChange | null): Promise<OrderRecord> {
+  async decide(order: OrderRecord, decide: (now: OrderRecord) => OrderChange | null): Promise<OrderRecord> {
     for (;;) {
       const now = await this.#patiently(() => this.#ports.store.orderByLabel(order.label));
       if (now === null) throw new Error(`order ${order.label} is not in the store any more`);
@@ -135,16 +135,11 @@ export class OrderDesk {
     }
   }
 
-  /** The same for others (resolver, reconciliation). */
-  decide(order: OrderRecord, decide: (now: OrderRecord) => OrderChange | null): Promise<OrderRecord> {
-    return this.#decide(order, decide);
-  }
-
   /** Books what the exchange says of an order of ours; null when the order is not ours (nothing is booked then). */
   async absorbOrder(report: OrderReport, event: string): Promise<OrderRecord | null> {
     const order = await this.#patiently(() => this.#find(report));
     if (order === null) return null;
-    return this.#decide(order, (now) => {
+    return this.decide(order, (now) => {
       // Somebody else's order may have been filled before we knew it: its own word is all there is.
       const filled = new Exact(now.origin === 'external' ? report.filledAmount : now.filledAmount);
       const state = stateByReport({ state: now.state, amount: now.amount, filled }, report);
@@ -226,9 +221,14 @@ export class OrderDesk {
     }
   }
 
+  /** An order that came on record otherwise than by this desk: the books in memory count it from now on. */
+  note(order: OrderRecord): void {
+    this.#told(order);
+  }
+
   /** Asks for the cancellation of a live order; repeats of it do no harm. Resolves when it was sent, or noted to be sent once the order is known. */
   async cancel(order: OrderRecord, event = 'cancel_requested'): Promise<OrderRecord> {
-    const wanted = await this.#decide(order, (now) =>
+    const wanted = await this.decide(order, (now) =>
       cancellable(now) && now.cancelState === null ? { event, at: this.#ports.clock.nowMicros(), cancelState: 'REQUESTED' } : null,
     );
     return wanted.cancelState === 'REQUESTED' ? this.pushCancel(wanted) : wanted;
@@ -242,14 +242,14 @@ export class OrderDesk {
     this.#inFlight.add(`cancel ${order.label}`);
     this.#moved(order.symbol);
     try {
-      await this.#decide(order, (now) =>
+      await this.decide(order, (now) =>
         cancellable(now) && now.cancelState !== 'SENDING' ? { event: 'cancelling', at: clock.nowMicros(), cancelState: 'SENDING' } : null,
       );
       const outcome = await venue.cancel(id);
       if (outcome.kind === 'done') await this.absorbOrder(outcome.order, 'cancel_acknowledged');
       const reason = outcome.kind === 'done' ? 'acknowledged' : outcome.kind === 'gone' ? `gone: ${outcome.code}` : outcome.reason;
       // Refused: the order goes on working, the wish stays noted and is tried again. Only proof ends the wish.
-      return await this.#decide(order, (now) =>
+      return await this.decide(order, (now) =>
         now.cancelState === 'SENDING'
           ? {
               event: `cancel_${outcome.kind}`,

@@ -1,7 +1,7 @@
 // The ReconciliationAgent: compares orders, fills and positions with the exchange, heals what can be healed, and opens a case for
 // what cannot. A query that failed is not a flat position: it throws, and nothing is concluded. What is in motion is left alone.
 import { Exact, ZERO, plain } from '../../core/trading/exact.ts';
-import type { OrderReport } from '../../core/trading/order.ts';
+import { stateByReport, type OrderReport } from '../../core/trading/order.ts';
 import type { CaseRecord, OrderRecord } from '../../core/trading/records.ts';
 import type { PositionReport } from '../../exchanges/trading.ts';
 import type { OrderDesk } from './desk.ts';
@@ -57,7 +57,15 @@ export class ReconciliationAgent {
     const { store, venue, account } = this.#ports;
     const ours = await store.liveOrders(account);
     const open = await venue.openOrders();
-    for (const report of open) await this.#absorb(report);
+    const known = new Map(ours.map((order) => [order.exchangeOrderId, order]));
+    for (const report of open) {
+      const order = known.get(report.exchangeOrderId);
+      // A thousand resting orders are the usual case: what says nothing new costs nothing.
+      if (order !== undefined && order.cancelState === null && stateAfter(order, report) === order.state) continue;
+      // Without a label it can only be known by its id.
+      if (order === undefined && report.label === '') await this.adopt(report);
+      else await this.#absorb(report);
+    }
     const listed = new Set(open.map((report) => report.exchangeOrderId));
     for (const order of ours) {
       if (order.exchangeOrderId === null || listed.has(order.exchangeOrderId) || (order.state !== 'OPEN' && order.state !== 'PARTIALLY_FILLED')) continue;
@@ -73,8 +81,9 @@ export class ReconciliationAgent {
   /** Books an order that is not ours: it counts, and is left alone. */
   async adopt(report: OrderReport): Promise<void> {
     const { store, account, marketId, epoch, clock } = this.#ports;
-    await store.adoptExternal(account, marketId, report, { epoch, at: clock.nowMicros() });
-    await this.#desk.absorbOrder(report, 'reconciled');
+    const order = await store.adoptExternal(account, marketId, report, { epoch, at: clock.nowMicros() });
+    this.#desk.note(order);
+    if (stateAfter(order, report) !== order.state) await this.#desk.absorbOrder(report, 'reconciled');
   }
 
   /** Not in the list of open orders: it ended, or the list lags. The order itself is asked, and its fills. */
@@ -168,6 +177,11 @@ export class ReconciliationAgent {
     log.error({ case: opened.caseId, symbol: entry.symbol, ours: entry.ours, theirs: entry.theirs }, decision);
     lock(decision);
   }
+}
+
+function stateAfter(order: OrderRecord, report: OrderReport): OrderRecord['state'] {
+  const filled = new Exact(order.origin === 'external' ? report.filledAmount : order.filledAmount);
+  return stateByReport({ state: order.state, amount: order.amount, filled }, report);
 }
 
 function compare(symbol: string, ours: Exact, theirs: PositionReport | undefined): Disagreement | null {
