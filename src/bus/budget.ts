@@ -9,6 +9,9 @@ const takeScript = loadScript('budget_take');
 const lowerScript = loadScript('budget_lower');
 const banScript = loadScript('budget_ban');
 
+/** How long an exchange wants to be asked nothing, ms; 0: it does not. Rejects when Redis does not answer. */
+export const banLeftMs = async (redis: Redis, exchange: string): Promise<number> => Math.max(0, await redis.pttl(banKey(exchange)));
+
 /** Of the capacity, by lane: what must remain for those before it. A refilled bucket passes it on all the same. */
 const RESERVED = { orders: 0, reconcile: 0.05, gap_repair: 0.1, backfill: 0.25 } as const satisfies Record<(typeof LANES)[number], number>;
 

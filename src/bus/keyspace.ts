@@ -1,7 +1,7 @@
 // The keys as a whole: leftovers of instruments that are gone, and what takes up the memory. SCAN only: KEYS would stop the
 // fleet for as long as it runs.
 import type { Redis } from 'ioredis';
-import { tickerKey } from '../contracts/index.ts';
+import { heartbeatKey, tickerKey } from '../contracts/index.ts';
 
 const SCAN_COUNT = 500;
 /** Nodes of a big value that Redis looks at to estimate its size. */
@@ -31,6 +31,18 @@ export async function silentTickers(redis: Redis, tickers: readonly SymbolKey[],
 /** Removes ticker hashes; returns how many were there. */
 export const removeTickers = async (redis: Redis, tickers: readonly SymbolKey[]): Promise<number> =>
   tickers.length === 0 ? 0 : redis.unlink(...tickers.map(({ marketId, symbol }) => tickerKey(marketId, symbol)));
+
+/** How many instances of each service beat. Rejects when Redis does not answer. */
+export async function countHeartbeats(redis: Redis): Promise<Map<string, number>> {
+  const beating = new Map<string, Set<string>>();
+  for await (const keys of scan(redis, heartbeatKey('*', '*'))) {
+    for (const key of keys) {
+      const service = key.split(':', 2)[1] ?? '';
+      beating.set(service, (beating.get(service) ?? new Set()).add(key));
+    }
+  }
+  return new Map([...beating].map(([service, keys]) => [service, keys.size]));
+}
 
 export interface RedisMemory {
   usedBytes: number;

@@ -228,3 +228,20 @@ export async function countGapsOf(client: Pick<Client, 'query'>, exchange: strin
      FROM data_gaps g JOIN instruments i USING (instrument_id) WHERE i.exchange = $1`, [exchange, minutes]);
   return rows[0] ?? { old: 0, young: 0, unfillable: 0 };
 }
+
+export interface LastingGaps {
+  readonly marketId: string;
+  readonly status: string;
+  readonly count: number;
+  /** Since the first of them was noticed. */
+  readonly oldestSeconds: number;
+}
+
+/** The gaps that are not closed, by market and status. */
+export async function lastingGaps(client: Pick<Client, 'query'>): Promise<LastingGaps[]> {
+  const { rows } = await client.query<LastingGaps>(
+    `SELECT i.market_id AS "marketId", g.status, count(*)::int AS count,
+       greatest(0, extract(epoch FROM now() - min(g.detected_at)))::float8 AS "oldestSeconds"
+     FROM data_gaps g JOIN instruments i USING (instrument_id) WHERE g.status <> 'closed' GROUP BY 1, 2 ORDER BY 1, 2`);
+  return rows;
+}

@@ -51,6 +51,8 @@ const SETTINGS: Record<string, string> = {
   fsync: 'on',
   synchronous_commit: 'on',
   jit: 'off',
+  // When a row was committed: `npm run trace` tells.
+  track_commit_timestamp: 'on',
   timezone: 'UTC',
   log_timezone: 'UTC',
 };

@@ -261,7 +261,7 @@ describe('npm run maintenance', () => {
   });
 
   it.each([
-    [['trin'], 'unknown task "trin", did you mean trim?; known: trim, streams, keys, partitions, instruments, vacuum, memory, ladder'],
+    [['trin'], 'unknown task "trin", did you mean trim?; known: trim, streams, keys, partitions, instruments, vacuum, memory, ladder, heartbeats'],
     [[], 'a task is missing; known: trim'],
     [['trim', '--dryrun'], 'unknown option "--dryrun"; tasks: trim, streams'],
     [['trim', '--dry-run=yes'], '--dry-run: "yes" is not expected'],
@@ -296,8 +296,9 @@ describe('npm start -- maintenance', () => {
       await scope.close();
     };
     await live({}, async (health, metric) => {
-      await until(() => Object.keys(health.report()).length === 8 && health.ready);
-      expect(Object.keys(health.report()).sort()).toEqual(['database', 'instruments', 'keys', 'ladder', 'partitions', 'redis', 'streams', 'trim']);
+      await until(() => Object.keys(health.report()).length === 9 && health.ready);
+      expect(Object.keys(health.report()).sort()).toEqual(['database', 'heartbeats', 'instruments', 'keys', 'ladder', 'partitions', 'redis', 'streams', 'trim']);
+      expect(await metric('maintenance_instances')).toContain('of="maintenance",service="maintenance"} 1');
       expect(await metric('maintenance_runs_total')).toContain('task="trim",outcome="done"');
     });
     await redis.set(dlqStreamMarketDataKey, 'not a stream');

@@ -3,6 +3,7 @@ import type { Metrics } from '../../runtime/metrics.ts';
 
 export function maintenanceMetrics(metrics: Metrics) {
   return {
+    instances: metrics.gauge('maintenance_instances', 'Instances that are alive, by the service they are of', ['of']),
     runs: metrics.counter('maintenance_runs_total', 'Runs of tasks, by how they ended (done, failed)', ['task', 'outcome']),
     lastSuccess: metrics.gauge('maintenance_last_success_seconds', 'When each task succeeded last, seconds since the epoch', ['task']),
     memoryRatio: metrics.gauge('maintenance_memory_ratio', 'Used memory of Redis as a part of maxmemory'),

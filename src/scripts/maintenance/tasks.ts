@@ -1,6 +1,7 @@
 // All tasks by name, and when the service runs each.
 import { UsageError } from '../../core/errors.ts';
 import { closestName } from '../../core/spelling.ts';
+import { heartbeats } from './heartbeats.ts';
 import { instruments } from './instruments.ts';
 import { keys } from './keys.ts';
 import { ladder } from './ladder.ts';
@@ -33,6 +34,7 @@ export const TASKS = {
   vacuum: { run: vacuum, help: 'VACUUM (ANALYZE) what is rewritten, and yesterday', needs: ['database'], timing: dailyAt(3) },
   memory: { run: memory, help: 'report what fills Redis and PostgreSQL', needs: ['redis', 'database'], timing: null },
   ladder: { run: ladder, help: 'look how full Redis is, and have the fleet do without what can wait', needs: ['redis'], timing: every(SECOND_MS) },
+  heartbeats: { run: heartbeats, help: 'count the instances of each service that are alive', needs: ['redis'], timing: every(5 * SECOND_MS) },
 } as const satisfies Record<string, TaskEntry>;
 
 export type TaskName = keyof typeof TASKS;

@@ -1,7 +1,7 @@
 // The governor as a process in this one, against the simulator and servers of its own.
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemStateKey, systemStateSimpleKey } from '../../contracts/index.ts';
+import { banKey, systemStateKey, systemStateSimpleKey } from '../../contracts/index.ts';
 import { openStage, runInProcess, until, type RunningReceiver, type Stage } from '../../testing/receiver.ts';
 import { freshDatabase, type FreshDatabase } from '../../testing/servers.ts';
 import { start as govern } from './govern.ts';
@@ -160,5 +160,28 @@ describe('gaps', () => {
       { instrument_id: a, f: 20, t: 21, reason: 'hole between stored trades' },
       { instrument_id: a, f: 22, t: 24, reason: 'told' },
     ]);
+  });
+});
+
+describe('figures', () => {
+  it('tell what is missing, how far off the clocks are, who has banned us and which state counts', async () => {
+    stage.simulator.setClock(60_000);
+    await client.query(
+      `INSERT INTO data_gaps (instrument_id, from_seq, to_seq, status, reason, detected_at, expected)
+       VALUES ($1, 10, 19, 'open', 'test', now() - interval '1 hour', 10), ($1, 30, 31, 'unfillable', 'test', now() - interval '1 day', 2)`,
+      [await instrumentId('BTC-PERPETUAL')]);
+    await redis().set(banKey('binance'), 'told to stop', 'PX', 60_000);
+    const one = await governor();
+    const figure = (name: string, labels: Record<string, string>): Promise<number> => one.metric(`governor_${name}`, labels);
+    await until(async () => (await figure('oldest_gap_seconds', { market: 'deribit' })) >= 3_600);
+    const gaps = (market: string): Promise<number[]> =>
+      Promise.all([figure('gaps', { market }), figure('gaps', { market, status: 'unfillable' })]);
+    expect([await gaps('deribit'), await gaps('binance_spot')]).toEqual([[2, 1], [0, 0]]);
+    await until(async () => (await figure('ban_seconds', { exchange: 'binance' })) > 30);
+    await until(async () => (await figure('state', { exchange: 'deribit' })) === 1);
+    expect(await figure('ban_seconds', { exchange: 'deribit' })).toBe(0);
+    expect([await figure('state', { exchange: 'deribit' }), await figure('state', { exchange: 'deribit', state: 'BOOTSTRAPPING' })]).toEqual([1, 0]);
+    await until(async () => (await figure('clock_offset_seconds', { market: 'binance_usdm' })) !== 0);
+    expect(await figure('clock_offset_seconds', { market: 'binance_usdm' })).toBeCloseTo(-60, 0);
   });
 });

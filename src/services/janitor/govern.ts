@@ -14,8 +14,10 @@ import { closePool, createPool } from '../../store/connect.ts';
 import { assertMigrated } from '../../store/migrate.ts';
 import { AuditKeeper } from './audit_queue.ts';
 import { bootstrap } from './bootstrap.ts';
+import { Figures } from './figures.ts';
 import { GapKeeper } from './gaps.ts';
 import { syncMarkets } from './instruments.ts';
+import { governorMetrics } from './metrics.ts';
 import { Reconciler } from './reconcile.ts';
 import { streamOf } from './stream.ts';
 import { StateWatch } from './watch.ts';
@@ -26,6 +28,9 @@ const GAPS_MS = 1_000;
 const HOLES_MS = 5_000;
 const AUDITS_MS = 500;
 const DUE_MS = 60_000;
+const FIGURES_MS = 2_000;
+/** Clocks run away slowly. */
+const CLOCKS_MS = 60_000;
 /** How often it looks; tests are in a hurry. */
 export const TIMES = {
   /** Options are listed and expire all day long. */
@@ -63,6 +68,7 @@ export async function start(ctx: ServiceContext, some: Partial<typeof TIMES> = {
     auditing: (exchange) => isAuditAsked(redis, exchange), clock, log,
   });
   const audits = new AuditKeeper(ctx, { redis, pool, exchanges, settleMs: times.settleMs }, `governor-${instance}`);
+  const figures = new Figures({ pool, redis, markets: config.markets, exchanges, clock, metrics: governorMetrics(ctx.metrics) });
   const told = new Set<string>();
   log.info({ instance }, 'governing');
   await Promise.all([
@@ -78,6 +84,8 @@ export async function start(ctx: ServiceContext, some: Partial<typeof TIMES> = {
     every(ctx, GAPS_MS, 'gaps', () => gaps.queueJobs()),
     every(ctx, HOLES_MS, 'candles', () => gaps.queueCandles()),
     every(ctx, HOLES_MS, 'holes', () => gaps.findHoles()),
+    every(ctx, FIGURES_MS, 'figures', () => figures.look()),
+    every(ctx, CLOCKS_MS, 'clocks', () => figures.measureClocks()),
     // The bootstrap has just done it.
     pause(ctx, times.resyncMs).then(() => every(ctx, times.resyncMs, 'instruments', () => syncMarkets(ctx, pool, redis, told))),
   ]);
