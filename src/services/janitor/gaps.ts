@@ -22,8 +22,11 @@ export interface GapKeeperOptions {
 
 /** Gaps looked at per round: more wait for the next one. */
 const ROUND = 1_000;
-/** Deeper holes belong to audits. */
-const DAYS_BACK = 3;
+/**
+ * After a restored dump or a long rest a hole may reach back weeks; deeper ones are not filled unasked, since a day that somebody
+ * fetched of last year would have all between it and today fetched: npm run completeness tells them.
+ */
+const DAYS_BACK = 31;
 const REASON = 'hole between stored trades';
 /** Candles of that time must be final before they are asked for: those of a minute soon are. */
 const TIME_SETTLE_S = 90;

@@ -150,7 +150,7 @@ describe('gaps', () => {
   it('are found where the stored sequence has holes, within a day and across days, once they stay', async () => {
     const [a, b] = [await instrumentId('BTC-PERPETUAL'), await instrumentId('ETH-PERPETUAL')];
     await client.query(
-      `INSERT INTO trade_coverage VALUES ($1, current_date - 1, '{[1,10),[15,20)}'), ($1, current_date, '{[25,30)}'), ($2, current_date, '{[5,9)}')`, [a, b]);
+      `INSERT INTO trade_coverage VALUES ($1, current_date - 20, '{[1,10),[15,20)}'), ($1, current_date, '{[25,30)}'), ($2, current_date, '{[5,9)}')`, [a, b]);
     await client.query(`INSERT INTO data_gaps (instrument_id, from_seq, to_seq, reason, detected_at, expected) VALUES ($1, 22, 24, 'told', now(), 3)`, [a]);
     await governor();
     await until(async () => (await client.query('SELECT FROM data_gaps')).rowCount === 3, 30_000);
