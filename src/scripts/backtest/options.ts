@@ -73,12 +73,12 @@ export function parseOptions(argv: readonly string[], markets: readonly string[]
     throw new UsageError(`--slippage: ${show(values.slippage)} is no whole number of ticks`);
   }
   return {
-    entry: { name: strategy.name, strategy, marketId, symbol, resolution, validForMs: 60_000, params: paramsOf(strategy, values.params, env) },
     data: dataOf(values.data, strategy), width: Number(resolution.slice(0, -1)) * (UNITS[resolution.slice(-1)] ?? NaN), from, until,
     deposit: decimalOf('deposit', values.deposit, false), slippageTicks: slippage, makerFee: decimalOf('maker-fee', values['maker-fee'], true),
     takerFee: decimalOf('taker-fee', values['taker-fee'], true),
     limits: values.risk === undefined ? null : parseRiskLimits(fileText('risk', values.risk, env), values.risk),
     json: values.json === true, out: values.out === undefined ? null : folder(values.out, env),
+    entry: { name: strategy.name, strategy, marketId, symbol, resolution, validForMs: 60_000, params: paramsOf(strategy, values.params, env) },
   };
 }
 

@@ -32,7 +32,7 @@ export function equitySvg(report: Report): string {
       + `${worth.toPrecision(6)}</text>`),
     `<path d="M${LEFT} ${y(start)}H${WIDTH - RIGHT}" stroke="#888" stroke-dasharray="4 4"/>`,
     `<path d="${path}" fill="none" stroke="#1a6" stroke-width="1.5"/>`,
-    ...[from, to].map((ms, i) => `<text x="${x(ms)}" y="${HEIGHT - 12}" text-anchor="${i === 0 ? 'start' : 'end'}">${new Date(ms).toISOString().slice(0, 16)}Z</text>`),
+    ...[from, to].map((ms, i) => `<text x="${x(ms)}" y="${HEIGHT - 12}" text-anchor="${i === 0 ? 'start' : 'end'}">${minute(ms)}</text>`),
     `<text x="${LEFT - 6}" y="22" text-anchor="end">${escaped(report.currency)}</text>`,
     '</svg>\n',
   ].join('\n');
@@ -44,4 +44,5 @@ function padded(low: number, high: number): [number, number] {
   return [low - room, high + room];
 }
 
+const minute = (ms: number): string => `${new Date(ms).toISOString().slice(0, 16)}Z`;
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);

@@ -120,11 +120,13 @@ async function fill(pool: ReturnType<typeof createPool>, rows: number): Promise<
   const prices = walk(rows);
   for (let at = 0; at < rows; at += PIECE) {
     const piece = prices.subarray(at, at + PIECE);
-    await pool.query(`INSERT INTO ohlc SELECT 1, '1m', timestamptz 'epoch' + ($1::int8 + n * ${MINUTE}) * interval '1 microsecond', p, p + 20, p - 20, p, 12.5, 86000.5, 57,
-        true, 'rest', now() FROM unnest($2::float8[]) WITH ORDINALITY AS t(f, ordinality), LATERAL (SELECT f::numeric AS p, ordinality - 1 AS n) AS x`,
+    await pool.query(`INSERT INTO ohlc SELECT 1, '1m', timestamptz 'epoch' + ($1::int8 + n * ${MINUTE}) * interval '1 microsecond', p, p + 20, p - 20, p,
+        12.5, 86000.5, 57, true, 'rest', now() FROM unnest($2::float8[]) WITH ORDINALITY AS t(f, ordinality),
+        LATERAL (SELECT f::numeric AS p, ordinality - 1 AS n) AS x`,
     [FROM + at * MINUTE, [...piece]]);
     await pool.query(`INSERT INTO public_trades (instrument_id, seq, ts, received_at, side, trade_id, price, amount)
-      SELECT 1, $3::int8 + n, timestamptz 'epoch' + ($1::int8 + n * ${MINUTE / TRADES_PER_MINUTE}) * interval '1 microsecond', now(), 'buy', ($3::int8 + n)::text, f::numeric, 100
+      SELECT 1, $3::int8 + n, timestamptz 'epoch' + ($1::int8 + n * ${MINUTE / TRADES_PER_MINUTE}) * interval '1 microsecond', now(), 'buy',
+        ($3::int8 + n)::text, f::numeric, 100
       FROM unnest($2::float8[]) WITH ORDINALITY AS t(f, ordinality), LATERAL (SELECT ordinality - 1 AS n) AS x`,
     [FROM + (at * MINUTE) / TRADES_PER_MINUTE, [...piece], at]);
   }
