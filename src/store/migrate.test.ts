@@ -126,5 +126,6 @@ describe('a service at start', () => {
       await client.query(`INSERT INTO pgmigrations (name, run_on) VALUES ('9999_future', now())`);
       await expect(assertMigrated(client, { log })).rejects.toThrow(/^the database is newer than this build: it has 9999_future; .*$/);
     });
+    await expect(migrateUp(empty.url)).rejects.toThrow(/^the database is newer than this build: it has 9999_future; .*$/);
   });
 });

@@ -27,13 +27,17 @@ export function migrationNames(): string[] {
   return readdirSync(FOLDER).filter((name) => name.endsWith('.sql')).sort().map((name) => basename(name, '.sql'));
 }
 
-/** Applies what is pending, each file in its own transaction; returns the names. Safe to run from several processes at once. */
+/**
+ * Applies what is pending, each file in its own transaction; returns the names. Safe to run from several processes at once.
+ * Rejects with one clear line, before anything is applied, when the database is newer than this build.
+ */
 export async function migrateUp(url: string, log: (line: string) => void = () => undefined): Promise<string[]> {
   const client = new pg.Client({ ...clientConfig(url, 'migrate'), query_timeout: LOCK_WAIT_MS * 2 });
   client.on('error', () => undefined);
   await client.connect();
   try {
     await pingDatabase(client);
+    refuseNewer(await migrationStatus(client));
     await client.query(`SET statement_timeout = 0; SET lock_timeout = ${LOCK_WAIT_MS}`);
     const done = await runner({
       dbClient: client,
@@ -73,6 +77,10 @@ async function appliedNames(client: Pick<Client, 'query'>): Promise<string[]> {
   }
 }
 
+function refuseNewer({ unknown }: MigrationStatus): void {
+  if (unknown.length > 0) throw new UsageError(`the database is newer than this build: it has ${unknown.join(', ')}; deploy the newer build`);
+}
+
 export interface WaitOptions {
   log: Pick<Logger, 'info' | 'warn'>;
   signal?: AbortSignal;
@@ -106,9 +114,7 @@ async function whyNotReady(client: Pick<Client, 'query'>): Promise<string | null
     if (classify(error) !== 'infrastructure') throw error;
     return `database not reachable: ${toError(error).message}`;
   }
-  if (status.unknown.length > 0) {
-    throw new UsageError(`the database is newer than this build: it has ${status.unknown.join(', ')}; deploy the newer build`);
-  }
+  refuseNewer(status);
   if (status.pending.length > 0) return `migrations pending: ${status.pending.join(', ')} (npm run migrate -- up)`;
   return null;
 }
