@@ -6,7 +6,7 @@
 // names, which gives nothing by itself (`scripts`). https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
 import { createHash } from 'node:crypto';
 import {
-  banKey, budgetKey, channelSystemEventsKey, controlSubscriptionsKey, dlqKey, feedCarriersKey, feedSeqKey, feedWriterKey,
+  banKey, budgetKey, channelSystemEventsKey, controlSubscriptionsKey, dlqKey, eventSeenKey, feedCarriersKey, feedSeqKey, feedWriterKey,
   heartbeatKey, jobsKey, leasedKey, leasesKey, queueAuditKey, queueOhlcWorkKey, queueTradeWorkKey, runsKey, slotKey, streamMarketDataKey,
   streamOrderUpdatesKey, streamSignalsKey, streamSystemEventsKey, symbolsKey, systemMemoryKey, tickerKey,
 } from '../contracts/index.ts';
@@ -104,11 +104,11 @@ const RIGHTS: Readonly<Record<RedisUser, Rights>> = {
   analyzer: {
     base: [...BASE, 'publish', 'subscribe', 'unsubscribe'],
     rules: [
-      ...member('analyzer'), ...consume(streamMarketDataKey),
+      ...member('analyzer'), ...consume(streamMarketDataKey), rule(['set'], eventSeenKey(ANY)),
       rule(['xread', 'xrevrange'], streamMarketDataKey, streamSystemEventsKey), rule(['hget', 'hgetall', 'hmget'], tickerKey(ANY, ANY)),
       rule(['smembers', 'smismember', 'exists'], SUBSCRIPTIONS, ...SYMBOLS), readStates(), readMemory(),
     ],
-    scripts: [...presence('analyzer'), ...EVENTS, ...consumed(streamMarketDataKey)],
+    scripts: [...presence('analyzer'), ...EVENTS, ...consumed(streamMarketDataKey), eventSeenKey(ANY)],
     channels: [channelSystemEventsKey],
   },
   backfill: {

@@ -1,5 +1,6 @@
 // What a group has already been given, read once more: for a consumer whose state is made of it.
 import type { Redis } from 'ioredis';
+import { toError } from '../core/errors.ts';
 import type { StreamEntry } from './entry_parser.ts';
 import { GroupReader } from './group_reader.ts';
 import { before, fieldsOf, millisecondsOf } from './stream_id.ts';
@@ -32,8 +33,7 @@ const PAGE = 2_000;
 export async function lookBack(options: LookBackOptions, onEntry: (entry: StreamEntry, settled: boolean) => void): Promise<LookBack> {
   const { redis, url, stream, group, backMs, maxEntries, signal } = options;
   const none = { position: null, entries: 0 };
-  if ((await redis.exists(stream)) === 0) return none;
-  const groups = (await redis.xinfo('GROUPS', stream)) as unknown[][];
+  const groups = (await redis.xinfo('GROUPS', stream).catch(noSuchKey)) as unknown[][];
   const position = groups.map(fieldsOf).find((fields) => fields['name'] === group)?.['last-delivered-id'];
   if (typeof position !== 'string' || position === '0-0') return none;
   const [, smallest] = (await redis.xpending(stream, group)) as [number, string | null];
@@ -59,6 +59,12 @@ export async function lookBack(options: LookBackOptions, onEntry: (entry: Stream
     reader.destroy();
   }
   return { position, entries };
+}
+
+/** A stream that is not there has no groups. */
+function noSuchKey(error: unknown): [] {
+  if (toError(error).message.includes('no such key')) return [];
+  throw error;
 }
 
 /** How long it took the stream to get its last `entries` entries, ms, by its average pace. */

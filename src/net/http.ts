@@ -134,7 +134,7 @@ function errorCode(body: string): number | null {
 }
 
 /** Seconds, or an HTTP date. */
-function retryAfter(header: string | null, clock: Clock): number | null {
+export function retryAfter(header: string | null, clock: Clock): number | null {
   if (header === null || header === '') return null;
   const seconds = Number(header);
   if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);

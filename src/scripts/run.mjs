@@ -26,6 +26,7 @@ const COMMANDS = {
   'system-lock': { steps: [['src/scripts/system-state.ts', 'lock']] },
   maintenance: { steps: [['src/scripts/maintenance.ts']] },
   doctor: { steps: [['src/scripts/doctor.ts']] },
+  events: { steps: [['src/scripts/events.ts']] },
   audit: { steps: [['src/scripts/audit.ts']] },
   completeness: { steps: [['src/scripts/completeness.ts']] },
   chaos: { steps: [['src/scripts/chaos.ts']] },

@@ -11,6 +11,7 @@ const SERVICES: Record<string, () => Promise<{ start: Start }>> = {
   receiver: () => import('../services/receiver/main.ts'),
   distributor: () => import('../services/distributor/main.ts'),
   analyzer: () => import('../services/analyzer/main.ts'),
+  notifier: () => import('../services/notifier/main.ts'),
   backfill: () => import('../services/backfill/main.ts'),
   janitor: () => import('../services/janitor/main.ts'),
   governor: () => import('../services/janitor/govern.ts'),
