@@ -1,7 +1,7 @@
 // JSON-RPC over HTTP POST to an exchange's private side. It says of each call what is proven: an answer, an explicit error, or
 // that none came, and then whether a byte can have left. Tokens travel in a header; neither header nor body gets into a message.
 import { toError } from '../core/errors.ts';
-import { parseExact } from '../core/json.ts';
+import { JsonNumber, parseExact } from '../core/json.ts';
 
 /** The exchange answered with an error of its own. */
 export class RpcError extends Error {
@@ -83,7 +83,9 @@ export function unwrap(method: string, status: number, body: string): unknown {
   const error = envelope['error'];
   if (typeof error === 'object' && error !== null) {
     const { code, message, data } = error as Record<string, unknown>;
-    throw new RpcError(method, Number(String(code)), String(message).slice(0, SHOWN), data === undefined ? '' : JSON.stringify(data).slice(0, SHOWN));
+    // Numbers are the wire's text here.
+    const number = code instanceof JsonNumber ? Number(code.text) : Number.NaN;
+    throw new RpcError(method, number, String(message).slice(0, SHOWN), data === undefined ? '' : JSON.stringify(data).slice(0, SHOWN));
   }
   if (status !== 200 || !Object.hasOwn(envelope, 'result')) {
     throw new RpcTransportError(method, `HTTP ${status} without a result`, { sent: true, status });

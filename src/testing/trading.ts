@@ -64,6 +64,8 @@ export interface TradingStage extends Stage {
   restingPrice(): Promise<string>;
 }
 
+/** Processes share the machine with other tests. */
+export const PATIENCE_MS = 60_000;
 const ROOT = join(import.meta.dirname, '../..');
 let numbers = 0;
 
@@ -111,7 +113,7 @@ export async function openTradingStage(name: string): Promise<TradingStage> {
     }),
     async answer(signalId, is = () => true) {
       let found: OrderUpdate | undefined;
-      await until(async () => (found = (await self.updates()).find((update) => update.signal_id === signalId && is(update))) !== undefined);
+      await until(async () => (found = (await self.updates()).find((update) => update.signal_id === signalId && is(update))) !== undefined, PATIENCE_MS);
       return found!;
     },
     requests: () => [...stage.simulator.ledger.entries()].filter((e) => e.k === 'order_request' && /buy|sell/.test(String(e['method'])))
@@ -159,7 +161,7 @@ function startProcess(service: string, env: Record<string, string>, running: Set
 
 /** Waits until the executor's gate lets an order through. */
 export async function ready(stage: TradingStage, executor: Running): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     if (executor.child.exitCode !== null) throw new Error(`the executor has ended: ${executor.log().slice(-3000)}`);
     if (Date.now() > deadline) throw new Error(`the executor takes no signals: ${executor.log().slice(-3000)} ${JSON.stringify((await stage.updates()).slice(-3))}`);
@@ -172,4 +174,13 @@ export async function ready(stage: TradingStage, executor: Running): Promise<voi
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+/** Runs a command of src/scripts to its end. */
+export async function runScript(name: string, args: readonly string[], env: Record<string, string>): Promise<{ code: number | null; out: string }> {
+  const child = spawn(process.execPath, [join(ROOT, `src/scripts/${name}.ts`), ...args], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (out += String(chunk)));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, out };
 }

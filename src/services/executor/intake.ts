@@ -83,6 +83,9 @@ export class SignalIntake {
     const { book, clock, limits, throttle, view, barred, mintLabel, desk } = this.#ports;
     const wanted = wantedOf(signal);
     if ('code' in wanted) return this.#no(wanted, signal, signal);
+    // First what is wrong with everything, then what is wrong with this one.
+    const closed = barred();
+    if (closed !== null) return this.#no(closed, signal, signal);
     const known = await this.#ports.store.orderBySignal(signal.signal_id);
     if (known !== null) return this.#no(refuse('DUPLICATE_SIGNAL', `order ${known.label} came of it`), signal, signal);
     const seen = await view(wanted.symbol);
@@ -152,9 +155,9 @@ export class SignalIntake {
       reason: `${REFUSALS[refused.code]}: ${refused.detail}`.slice(0, 512),
       signal: raw,
     };
+    await this.#ports.store.insertRefusal(refusal);
     this.#ports.refused(refused.code);
     this.#ports.tell(refusalUpdate(refusal));
-    await this.#ports.store.insertRefusal(refusal);
     return { kind: 'refused', refused };
   }
 }

@@ -43,9 +43,9 @@ export class Observer {
       marketId: signal?.market_id ?? null, symbol: signal?.symbol ?? null, code: refused.code,
       reason: `${REFUSALS[refused.code]}: ${refused.detail}`.slice(0, 512), signal: raw,
     };
+    await store.insertRefusal(refusal);
     count(refused.code);
     tell(refusalUpdate(refusal));
-    await store.insertRefusal(refusal);
     return { kind: 'refused', refused };
   }
 }
