@@ -6,6 +6,7 @@ import { UsageError } from '../core/errors.ts';
 import { isPattern } from '../core/patterns.ts';
 import { closestName } from '../core/spelling.ts';
 import { analyzerConfig, notifyConfig, notifySecrets, type AnalyzerConfig, type NotifyConfig } from './analyzer_env.ts';
+import { consoleConfig, type ConsoleConfig } from './console_env.ts';
 import { insecureOnlyNearby, list, oneOf, positive, url, whole } from './env_values.ts';
 import { symbolName, symbolOrPattern } from './symbol_names.ts';
 import { tradingConfig, type TradingConfig, type TradingHosts } from './trading_env.ts';
@@ -56,6 +57,7 @@ export interface Config {
   readonly trading: TradingConfig;
   readonly analyzer: AnalyzerConfig;
   readonly notify: NotifyConfig;
+  readonly console: ConsoleConfig;
   readonly instanceId: string | null;
   readonly logLevel: string;
   /** port null: no server (one-shot tools). */
@@ -140,6 +142,7 @@ export function loadConfig(known: Known, environment: Env = process.env, options
     trading,
     analyzer: analyzerConfig(read),
     notify,
+    console: consoleConfig(read),
     instanceId: instanceId(read('INSTANCE_ID')),
     logLevel: oneOf('LOG_LEVEL', read('LOG_LEVEL'), ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
     metrics: { port: whole('METRICS_PORT', read('METRICS_PORT'), 0, 65_535), host: read('METRICS_HOST') },
@@ -154,7 +157,7 @@ export function loadConfig(known: Known, environment: Env = process.env, options
       faults: oneOf('SIM_FAULTS', read('SIM_FAULTS'), ['none', 'random'] as const),
     },
     secrets: [...[databaseUrl, redisUrl, streamRedisUrl].map((text) => decodeURIComponent(new URL(text).password)), trading.clientSecret.value ?? '',
-      ...notifySecrets(notify)].filter((p) => p !== ''),
+      read('CONSOLE_TOKEN'), ...notifySecrets(notify)].filter((p) => p !== ''),
   } satisfies Config);
 }
 

@@ -14,6 +14,8 @@ export interface PoolOptions {
   name: string;
   log: Pick<Logger, 'warn'>;
   max?: number;
+  /** Sessions in which the server refuses every write. */
+  readOnly?: boolean;
   /** The process is to end: what the server has not answered four seconds later is cut off. */
   signal?: AbortSignal;
 }
@@ -90,7 +92,9 @@ const socketsOf = new WeakMap<Pool, Sockets>();
 /** A pool that survives the server's restarts: a connection that breaks is replaced, never an unhandled 'error'. */
 export function createPool(url: string, options: PoolOptions): Pool {
   const sockets = new Sockets();
-  const pool = new pg.Pool({ ...clientConfig(url, options.name), max: options.max ?? 4, idleTimeoutMillis: 60_000, stream: sockets.make });
+  const config = clientConfig(url, options.name);
+  if (options.readOnly === true) config.options = `${config.options ?? ''} -c default_transaction_read_only=on`;
+  const pool = new pg.Pool({ ...config, max: options.max ?? 4, idleTimeoutMillis: 60_000, stream: sockets.make });
   socketsOf.set(pool, sockets);
   options.signal?.addEventListener('abort', () => setTimeout(() => sockets.cut(), LAST_ANSWER_MS).unref(), { once: true });
   pool.on('error', (error) => {

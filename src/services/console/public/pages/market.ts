@@ -1,0 +1,142 @@
+// Markets side by side: candles, quote, funding and trades of each.
+import type { Instruments, Quote, Trades } from '../../shown.ts';
+import { CandleChart } from '../charts.ts';
+import { badge, choice, empty, h, morph, trouble } from '../dom.ts';
+import { ago, clock, dash, toneOfAge } from '../format.ts';
+import { Watching, ask, isTrouble } from '../live.ts';
+import { remember, type Page } from '../router.ts';
+
+type Instrument = Instruments['instruments'][number];
+
+const MOST = 4;
+const CANDLES = 300;
+const RESOLUTIONS = ['1m', '5m', '15m', '1h', '4h', '1d'] as const;
+
+export const market: Page = (root, query) => {
+  let shown = keysOf(query.get('show') ?? '');
+  let resolution = RESOLUTIONS.find((each) => each === query.get('resolution')) ?? '1m';
+  let close: () => void = () => undefined;
+  const controls = h('div', { class: 'controls' });
+  const body = h('div', {}, empty('Asking which instruments there are …'));
+  root.append(h('h1', {}, 'Market'), controls, body);
+  const open = (instruments: readonly Instrument[]): void => {
+    close();
+    remember({ show: shown.join(','), resolution: resolution === '1m' ? '' : resolution });
+    const chosen = shown.map((key) => instruments.find((each) => keyOf(each) === key) ?? key);
+    close = showAll(body, chosen, resolution);
+  };
+  let left = false;
+  void ask('instruments').then((answer) => {
+    if (left) return;
+    if (isTrouble(answer) || answer.instruments.length === 0) {
+      body.replaceChildren(isTrouble(answer) ? trouble(answer.error.message) : empty('Nothing is subscribed yet. Once a receiver runs, its instruments are here.'));
+      return;
+    }
+    const picks = picksOf(answer.instruments);
+    if (shown.length === 0) shown = (picks[0]?.[0] ?? '').split(',').filter(Boolean);
+    controls.append(
+      choice('Symbol', picks, shown.join(','), (value) => {
+        shown = keysOf(value);
+        open(answer.instruments);
+      }),
+      choice('Candles', RESOLUTIONS.map((each) => [each, each] as const), resolution, (value) => {
+        resolution = RESOLUTIONS.find((each) => each === value) ?? '1m';
+        open(answer.instruments);
+      }));
+    open(answer.instruments);
+  });
+  return () => {
+    left = true;
+    close();
+  };
+};
+
+const keyOf = ({ marketId, symbol }: Instrument): string => `${marketId}:${symbol}`;
+const keysOf = (text: string): string[] => text.split(',').filter((key) => /^[^:]+:.+$/.test(key)).slice(0, MOST);
+
+/** What can be chosen: everything of one base side by side, each unified symbol with all its markets, then single instruments. */
+function picksOf(instruments: readonly Instrument[]): (readonly [string, string])[] {
+  const groups = new Map<string, Instrument[]>();
+  const add = (name: string, instrument: Instrument): void => void groups.set(name, [...(groups.get(name) ?? []), instrument]);
+  for (const each of instruments) if (each.base !== null && (each.kind === 'spot' || each.kind === 'perpetual')) add(`${each.base}: all its markets`, each);
+  for (const each of instruments) add(each.unifiedSymbol ?? `${each.symbol} (${each.marketId})`, each);
+  const picks = [...groups].map(([name, all]) => [all.slice(0, MOST).map(keyOf).join(','), name] as const);
+  return picks.filter(([keys], n) => picks.findIndex(([others]) => others === keys) === n);
+}
+
+function showAll(body: HTMLElement, chosen: readonly (Instrument | string)[], resolution: string): () => void {
+  const watching = new Watching();
+  const closers = chosen.map((each) => (typeof each === 'string' ? null : new MarketView(each, resolution, watching)));
+  body.replaceChildren(h('div', { class: 'markets' }, ...chosen.map((each, n) =>
+    closers[n]?.element ?? h('section', { class: 'panel' }, empty(`${typeof each === 'string' ? each : keyOf(each)} is not subscribed.`)))));
+  for (const view of closers) view?.start();
+  watching.open();
+  return () => {
+    watching.close();
+    for (const view of closers) view?.close();
+  };
+}
+
+class MarketView {
+  readonly element: HTMLElement;
+  readonly #box: HTMLElement;
+  readonly #note = h('div');
+  readonly #quote = h('dl', { class: 'quote' });
+  readonly #trades = h('tbody');
+  readonly #instrument: Instrument;
+  readonly #resolution: string;
+  #chart: CandleChart | null = null;
+  #closed = false;
+
+  constructor(instrument: Instrument, resolution: string, watching: Watching) {
+    const { marketId, symbol, unifiedSymbol, kind, amountUnit } = instrument;
+    this.#instrument = instrument;
+    this.#resolution = resolution;
+    this.#box = h('div', { class: 'chart', role: 'img', 'aria-label': `Candles of ${symbol} on ${marketId}, ${resolution}, with volume` });
+    this.element = h('section', { class: 'panel' },
+      h('h2', {}, `${unifiedSymbol ?? symbol} `, badge(marketId, 'muted'), ' ', h('span', { class: 'muted' }, `${symbol} · ${dash(kind)}`)),
+      this.#quote, this.#note, this.#box,
+      h('div', { class: 'trades', tabindex: 0, role: 'region', 'aria-label': `Trades of ${symbol} on ${marketId}` }, h('table', {},
+        h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Time'), h('th', { scope: 'col' }, 'Side'), h('th', { scope: 'col', class: 'num' }, 'Price'),
+          h('th', { scope: 'col', class: 'num' }, `Amount ${amountUnit ?? ''}`))), this.#trades)));
+    const of = { market: marketId, symbol };
+    watching.watch('quote', of, (answer) => morph(this.#quote, ...(isTrouble(answer) ? [h('dd', { class: 'bad' }, answer.error.message)] : quoteOf(answer))));
+    watching.watch('trades', of, (answer) => {
+      if (!isTrouble(answer)) morph(this.#trades, ...answer.trades.slice(0, 25).map(tradeOf));
+    });
+    watching.watch('candles', { ...of, resolution, limit: 2 }, (answer) => {
+      if (!isTrouble(answer)) this.#chart?.update(answer.candles);
+    });
+  }
+
+  /** Once the element is on the page: a chart takes its size from it. */
+  start(): void {
+    const { marketId, symbol } = this.#instrument;
+    void ask('candles', { market: marketId, symbol, resolution: this.#resolution, limit: CANDLES }).then((answer) => {
+      if (this.#closed) return;
+      if (isTrouble(answer)) this.#note.replaceChildren(trouble(answer.error.message));
+      else if (answer.candles.length === 0) this.#note.replaceChildren(empty(`No candle of ${this.#resolution} is stored. OHLC_RESOLUTIONS says which are.`));
+      this.#chart = new CandleChart(this.#box);
+      if (!isTrouble(answer)) this.#chart.set(answer.candles);
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#chart?.close();
+  }
+}
+
+function quoteOf({ bid, bidAmount, ask: offer, askAmount, last, mark, index, fundingRate, openInterest, volume24h, receivedTs, status, nowTs }: Quote): HTMLElement[] {
+  const field = (name: string, value: string, tone = ''): HTMLElement => h('div', {}, h('dt', {}, name), h('dd', { class: tone }, value));
+  const sized = (price: string | null, amount: string | null): string => (price === null ? '–' : amount === null ? price : `${price} × ${amount}`);
+  const optional = ([name, value]: readonly [string, string | null]): HTMLElement[] => (value === null ? [] : [field(name, value)]);
+  return [
+    field('Last', dash(last)), field('Best bid', sized(bid, bidAmount), 'good'), field('Best ask', sized(offer, askAmount), 'bad'),
+    ...([['Mark', mark], ['Index', index], ['Funding', fundingRate], ['Open interest', openInterest], ['24 h volume', volume24h]] as const).flatMap(optional),
+    field('Quote', status === null ? 'no news' : `${status}, ${ago(receivedTs, nowTs)}`, toneOfAge(receivedTs === null ? null : (nowTs - receivedTs) / 1000)),
+  ];
+}
+
+const tradeOf = ({ ts, side, price, amount }: Trades['trades'][number]): HTMLElement => h('tr', {},
+  h('td', {}, clock(ts)), h('td', { class: side === 'buy' ? 'good' : 'bad' }, side), h('td', { class: 'num' }, price), h('td', { class: 'num' }, amount));

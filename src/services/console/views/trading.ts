@@ -1,0 +1,35 @@
+// Orders, fills, books, and what stops them.
+import { z } from 'zod';
+import { allHeartbeats, type Beat } from '../../../bus/glance.ts';
+import { allFlags, allPositions, newestCases, newestFills, newestOrders, newestRefusals, profitCurve } from '../../../store/trading/glance.ts';
+import { view, type View } from '../hub.ts';
+import type { Trading } from '../shown.ts';
+import { from, type Sources } from './sources.ts';
+
+const ROWS = 50;
+const POINTS = 1_000;
+
+export function tradingView({ pool, redis, clock }: Sources): View {
+  const read = async (): Promise<Trading> => {
+    const [beats, stored] = await Promise.all([
+      from('Redis', allHeartbeats(redis)),
+      from('PostgreSQL', Promise.all([
+        allFlags(pool), newestOrders(pool, ROWS), newestFills(pool, ROWS), allPositions(pool), newestCases(pool, ROWS), newestRefusals(pool, ROWS),
+        profitCurve(pool, POINTS),
+      ])),
+    ]);
+    const [flags, orders, fills, positions, cases, refusals, profit] = stored;
+    const guards = beats.filter(({ service }) => service === 'guard');
+    return {
+      nowTs: clock.nowMicros(), flags, orders, fills, positions, cases, refusals, profit,
+      executors: beats.filter(({ service }) => service === 'executor').map(executorOf),
+      guardArmed: guards.length === 0 ? null : guards.some(({ says }) => says['armed'] === true),
+    };
+  };
+  return view({ params: z.strictObject({}), everyMs: 2_000, read });
+}
+
+function executorOf({ instance, says }: Beat): Trading['executors'][number] {
+  const word = (name: string): string => (typeof says[name] === 'string' ? says[name] : '');
+  return { instance, account: word('account'), mode: word('mode'), role: word('role') };
+}

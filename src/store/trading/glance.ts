@@ -1,0 +1,78 @@
+// The trading tables for those who only look: the newest rows, the books, and the curve of what was won and lost.
+import type { CaseRecord, FillRecord, OrderRecord, PositionRecord } from '../../core/trading/records.ts';
+import type { Client } from '../connect.ts';
+import { CASE_COLUMNS, FILL_COLUMNS, ORDER_COLUMNS, POSITION_COLUMNS, caseOf, fillOf, orderOf, positionOf, type Row } from './rows.ts';
+
+type Db = Pick<Client, 'query'>;
+
+/** All reject with the database's error; times are µs. */
+export const newestOrders = async (db: Db, limit: number): Promise<OrderRecord[]> =>
+  (await db.query<Row>(`SELECT ${ORDER_COLUMNS} FROM orders ORDER BY orders.created_at DESC, order_id DESC LIMIT $1`, [limit])).rows.map(orderOf);
+
+export const newestFills = async (db: Db, limit: number): Promise<FillRecord[]> =>
+  (await db.query<Row>(`SELECT ${FILL_COLUMNS} FROM fills ORDER BY fills.ts DESC, trade_id LIMIT $1`, [limit])).rows.map(fillOf);
+
+export const allPositions = async (db: Db): Promise<PositionRecord[]> =>
+  (await db.query<Row>(`SELECT ${POSITION_COLUMNS} FROM positions ORDER BY account, market_id, symbol`)).rows.map(positionOf);
+
+/** Unsettled ones first. */
+export const newestCases = async (db: Db, limit: number): Promise<CaseRecord[]> =>
+  (await db.query<Row & Record<'ours' | 'theirs' | 'evidence', unknown>>(
+    `SELECT ${CASE_COLUMNS} FROM trading_cases ORDER BY status IN ('open', 'locked') DESC, trading_cases.updated_at DESC LIMIT $1`, [limit],
+  )).rows.map(caseOf);
+
+export interface RefusalGlance {
+  readonly at: number;
+  readonly strategy: string | null;
+  readonly marketId: string | null;
+  readonly symbol: string | null;
+  readonly code: string;
+  readonly reason: string;
+}
+
+export async function newestRefusals(db: Db, limit: number): Promise<RefusalGlance[]> {
+  const { rows } = await db.query<Omit<RefusalGlance, 'at'> & { at: string }>(
+    `SELECT (extract(epoch FROM at) * 1000000)::int8 AS at, strategy, market_id AS "marketId", symbol, code, reason
+     FROM risk_refusals ORDER BY risk_refusals.at DESC, refusal_id DESC LIMIT $1`, [limit]);
+  return rows.map((row) => ({ ...row, at: Number(row.at) }));
+}
+
+export interface FlagGlance {
+  readonly name: string;
+  readonly value: string;
+  readonly at: number;
+  readonly by: string;
+  readonly reason: string | null;
+}
+
+export async function allFlags(db: Db): Promise<FlagGlance[]> {
+  const { rows } = await db.query<Omit<FlagGlance, 'at'> & { at: string }>(
+    `SELECT name, value, (extract(epoch FROM at) * 1000000)::int8 AS at, by, reason FROM trading_flags ORDER BY name`);
+  return rows.map((row) => ({ ...row, at: Number(row.at) }));
+}
+
+export interface ProfitPoint {
+  readonly account: string;
+  readonly currency: string;
+  readonly at: number;
+  /** Sum of all changes up to then that trading made, in the currency. */
+  readonly total: string;
+}
+
+/**
+ * Running totals of the exchange's transaction log, money moved in and out left aside; at most `limit` points of each account and
+ * currency, the last of each minute. Oldest first.
+ */
+export async function profitCurve(db: Db, limit: number): Promise<ProfitPoint[]> {
+  const { rows } = await db.query<Omit<ProfitPoint, 'at'> & { at: string }>(
+    `WITH sums AS (
+       SELECT account, currency, ts, sum(change) OVER (PARTITION BY account, currency ORDER BY ts, log_id) AS total, log_id FROM account_log
+       WHERE type NOT IN ('transfer', 'deposit', 'withdrawal')
+     ), minutes AS (
+       SELECT DISTINCT ON (account, currency, date_trunc('minute', ts)) account, currency, ts, total FROM sums
+       ORDER BY account, currency, date_trunc('minute', ts), ts DESC, log_id DESC
+     ), numbered AS (SELECT *, row_number() OVER (PARTITION BY account, currency ORDER BY ts DESC) AS n FROM minutes)
+     SELECT account, currency, (extract(epoch FROM ts) * 1000000)::int8 AS at, trim_scale(total)::text AS total FROM numbered WHERE n <= $1
+     ORDER BY account, currency, ts`, [limit]);
+  return rows.map((row) => ({ ...row, at: Number(row.at) }));
+}
