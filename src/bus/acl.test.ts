@@ -140,5 +140,7 @@ describe.skipIf(!redisServerInstalled())('users of Redis', () => {
     for (const password of Object.values(PASSWORDS)) expect(text).not.toContain(password);
     expect(text.split('\n').filter((line) => line !== '')).toHaveLength(REDIS_USERS.length + 1);
     expect(text).toMatch(/^user default off/);
+    // Protected mode takes such a default user for an open server, and refuses everybody who is not on loopback.
+    expect(text).not.toContain('nopass');
   });
 });

@@ -54,7 +54,7 @@ const consume = (stream: string): Rule[] => [
     'xreadgroup', 'xread', 'xack', 'xclaim', 'xautoclaim', 'xpending', 'xinfo|stream', 'xinfo|groups', 'xgroup|create', 'xgroup|setid', 'xlen', 'xrange',
   ], stream),
   rule(['hget', 'hset', 'hdel', 'hmget', 'hkeys', 'hvals'], runsKey(stream, ANY)),
-  rule(['xadd', 'xlen', 'type'], dlqKeyOf(stream)),
+  rule(['xadd', 'xlen', 'xrange', 'type'], dlqKeyOf(stream)),
 ];
 const consumed = (stream: string): string[] => [stream, runsKey(stream, ANY), dlqKeyOf(stream)];
 
@@ -226,5 +226,5 @@ function lineOf(user: RedisUser, password: string): string {
  * stand in it as SHA-256 only.
  */
 export function aclFile(passwords: RedisPasswords): string {
-  return ['user default off nopass resetkeys resetchannels -@all', ...REDIS_USERS.map((user) => lineOf(user, passwords[user])), ''].join('\n');
+  return ['user default off resetpass resetkeys resetchannels -@all', ...REDIS_USERS.map((user) => lineOf(user, passwords[user])), ''].join('\n');
 }

@@ -24,8 +24,8 @@ const MATRIX: Readonly<Record<Exclude<DatabaseService, 'console' | 'operator'>, 
   },
   guard: { orders: 'S', fills: 'S', positions: 'S', trading_flags: 'S', instruments: 'S' },
   governor: {
-    instruments: 'SIU', ohlc: 'SIU', data_gaps: 'SIU', audit_runs: 'SIU', audit_findings: 'SIU', state_log: 'SI', v_instruments: 'S', public_trades: 'S',
-    trade_coverage: 'S', trade_extent: 'S', backfill_jobs: 'S', v_completeness: 'S',
+    instruments: 'SIU', ohlc: 'SIU', data_gaps: 'SIU', audit_runs: 'SIU', audit_findings: 'SIU', state_log: 'SI', operator_actions: 'SI',
+    v_instruments: 'S', public_trades: 'S', trade_coverage: 'S', trade_extent: 'S', backfill_jobs: 'S', v_completeness: 'S',
   },
   maintenance: {
     instruments: 'SUM', state_log: 'SI', operator_actions: 'SI', data_gaps: 'S', trade_coverage: 'SM', public_trades: 'M', tickers: 'M', ohlc: 'M',

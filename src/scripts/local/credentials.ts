@@ -1,7 +1,7 @@
 // Who logs in as whom: each service's user on Redis and role on PostgreSQL, their passwords, and the files by which a service gets
 // its own and no other's.
 import { randomBytes } from 'node:crypto';
-import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { REDIS_USERS, type RedisPasswords, type RedisUser } from '../../bus/acl.ts';
 import { DATABASE_SERVICES, OWNER, roleOf, type DatabasePasswords, type DatabaseService } from '../../store/logins.ts';
@@ -30,6 +30,12 @@ export const LOGINS = {
 } as const satisfies Record<string, Login>;
 export type ServiceLogin = keyof typeof LOGINS;
 export const SERVICE_LOGINS = Object.keys(LOGINS) as ServiceLogin[];
+
+/** Users of the Compose services' processes: a file of one is not another's to read. The receiver's is the image's own (captures). */
+export const UIDS: Readonly<Record<ServiceLogin, number>> = {
+  receiver: 1000, distributor: 10002, analyzer: 10003, backfill: 10004, executor: 10005, guard: 10006, janitor: 10007, governor: 10008, maintenance: 10009,
+  notifier: 10010, strategy: 10011, console: 10012, operator: 10013,
+};
 
 export interface Credentials {
   readonly redis: RedisPasswords;
@@ -60,6 +66,25 @@ export function urlsOf(service: ServiceLogin, { redis, database }: Credentials, 
     redisUrl: `redis://${login.redis}:${redis[login.redis]}@${at.redis}`,
     databaseUrl: login.database === null ? null : `postgres://${role}:${database[login.database]}@${at.database}`,
   };
+}
+
+/** The credentials that the files in `folder` hold; what is missing there is made. */
+export function keptCredentials(folder: string): Credentials {
+  const fresh = newCredentials();
+  const redis = { ...fresh.redis } as Record<RedisUser, string>;
+  const database = { ...fresh.database } as Record<DatabaseService | 'owner', string>;
+  for (const service of SERVICE_LOGINS) {
+    const login: Login = LOGINS[service];
+    redis[login.redis] = passwordIn(join(folder, service, 'redis_url')) ?? redis[login.redis];
+    if (login.database !== null) database[login.database] = passwordIn(join(folder, service, 'database_url')) ?? database[login.database];
+  }
+  return { redis, database };
+}
+
+function passwordIn(file: string): string | null {
+  if (!existsSync(file)) return null;
+  const text = readFileSync(file, 'utf8').trim();
+  return URL.canParse(text) ? decodeURIComponent(new URL(text).password) || null : null;
 }
 
 /** A service's files, by variable; the receiver's database is nowhere. */

@@ -14,7 +14,7 @@ BEGIN
       -- Another database of this server is being migrated too.
       WHEN duplicate_object OR unique_violation THEN NULL;
       WHEN insufficient_privilege THEN
-        RAISE EXCEPTION 'role tk_% is missing and % may not make it: run `npm run secrets -- logins` as an administrator first', service, current_user
+        RAISE EXCEPTION 'role tk_% is missing and % may not make it: have an administrator run the logins.sql of `npm run secrets` first', service, current_user
           USING ERRCODE = 'insufficient_privilege';
     END;
   END LOOP;
@@ -48,7 +48,7 @@ GRANT USAGE, SELECT ON SEQUENCE executor_epoch TO tk_executor;
 GRANT SELECT ON orders, fills, positions, trading_flags, instruments TO tk_guard;
 
 GRANT SELECT, INSERT, UPDATE ON instruments, ohlc, data_gaps, audit_runs, audit_findings TO tk_governor;
-GRANT SELECT, INSERT ON state_log TO tk_governor;
+GRANT SELECT, INSERT ON state_log, operator_actions TO tk_governor;
 GRANT SELECT ON v_instruments, public_trades, trade_coverage, trade_extent, backfill_jobs, v_completeness TO tk_governor;
 
 GRANT SELECT, UPDATE ON instruments TO tk_maintenance;
