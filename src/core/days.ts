@@ -10,3 +10,9 @@ export const dayStartMicros = (day: number): number => day * DAY_MICROS;
 
 /** `YYYY-MM-DD`. */
 export const dayText = (day: number): string => new Date(day * DAY_MS).toISOString().slice(0, 10);
+
+/** `2026-11-28T17:00:00.123456Z` of a time in µs since the epoch. */
+export function timeText(micros: number): string {
+  const ms = Math.floor(micros / 1_000);
+  return `${new Date(ms).toISOString().slice(0, -1)}${String(micros - ms * 1_000).padStart(3, '0')}Z`;
+}

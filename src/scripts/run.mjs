@@ -34,6 +34,7 @@ const COMMANDS = {
   audit: { steps: [['src/scripts/audit.ts']] },
   completeness: { steps: [['src/scripts/completeness.ts']] },
   chaos: { steps: [['src/scripts/chaos.ts']] },
+  trace: { steps: [['src/scripts/trace.ts']] },
   export: { steps: [['src/scripts/export.ts']] },
   backtest: { steps: [['src/scripts/backtest.ts']] },
   contracts: { steps: [['src/scripts/contracts.ts']], dev: true },
