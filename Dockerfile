@@ -13,8 +13,8 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY package.json package-lock.json init.sql ./
 COPY docs/system_contracts.yml docs/system_contracts.yml
 COPY src src
-# The kill switch's file outlives the container: its volume takes this folder's owner.
-RUN install -d -o node /state
+# The kill switch's file outlives the container: its volume takes this folder's owner, the executor's.
+RUN install -d -o 10005 -g 10005 /state
 USER node
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=6 \

@@ -66,7 +66,9 @@ const work = (...queues: string[]): Rule[] => [
   rule(['rpop', 'lpush', 'rpush', 'llen'], ...queues),
   rule(['hget', 'hset', 'hdel', 'hlen'], ...queues.map(leasedKey)),
   rule(['zadd', 'zrem', 'zscore', 'zrangebyscore'], ...queues.map(leasesKey)),
-  rule(['sadd', 'srem', 'sismember'], ...queues.map(jobsKey)),
+  rule(['sadd', 'srem', 'sismember', 'del'], ...queues.map(jobsKey)),
+  // Of one EXISTS: one rule must let it near all of its keys.
+  rule(['exists'], ...queues, ...queues.map(leasedKey)),
   rule(['xadd', 'xlen'], ...queues.map(dlqKey)),
 ];
 

@@ -1,7 +1,7 @@
 // Every environment variable with its default and meaning; `.env.example` holds the same list (src/runtime/env.test.ts compares).
 // Per market there are also <MARKET_ID>_SYMBOLS, <MARKET_ID>_PRIORITY, <MARKET_ID>_WS_URL and <MARKET_ID>_REST_URL.
 export const VARIABLES = {
-  DATABASE_URL: { default: 'postgres://tapekeeper:tapekeeper@127.0.0.1:5432/tapekeeper', help: 'PostgreSQL 18' },
+  DATABASE_URL: { default: 'postgres://tapekeeper@127.0.0.1:5432/tapekeeper', help: 'PostgreSQL 18' },
   REDIS_URL: { default: 'redis://127.0.0.1:6379', help: 'Redis 7' },
   STREAM_REDIS_URL: { default: '', help: 'Redis of stream:market_data when it is another one; empty: REDIS_URL' },
   EXCHANGE_MODE: { default: 'live', help: 'live: the real exchanges; sim: the simulator at SIM_URL' },

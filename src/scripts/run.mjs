@@ -25,6 +25,7 @@ const COMMANDS = {
   'system-unlock': { steps: [['src/scripts/system-state.ts', 'unlock']] },
   'system-lock': { steps: [['src/scripts/system-state.ts', 'lock']] },
   maintenance: { steps: [['src/scripts/maintenance.ts']] },
+  secrets: { steps: [['src/scripts/secrets.ts']] },
   doctor: { steps: [['src/scripts/doctor.ts']] },
   events: { steps: [['src/scripts/events.ts']] },
   'kill-switch': { steps: [['src/scripts/kill-switch.ts']] },
@@ -47,6 +48,7 @@ const COMMANDS = {
     env: { TEST_SERVERS: 'none' },
     steps: [
       ['node_modules/ts7/bin/tsc', '-p', '.'],
+      ['node_modules/ts7/bin/tsc', '-p', 'src/services/console/public'],
       ['node_modules/eslint/bin/eslint.js', '.'],
       ['src/scripts/contracts.ts', '--check'],
       ['src/scripts/metrics.ts', '--check'],

@@ -22,7 +22,6 @@ const MATRIX: Readonly<Record<Exclude<DatabaseService, 'console' | 'operator'>, 
     orders: 'SIU', positions: 'SIU', trading_cases: 'SIU', trading_flags: 'SIU', order_events: 'SI', fills: 'SI', account_log: 'SI', risk_refusals: 'SI',
     equity_marks: 'SI', state_log: 'SI', instruments: 'S', v_instruments: 'S', public_trades: 'S', ohlc: 'S', tickers: 'S', trade_coverage: 'S', data_gaps: 'S',
   },
-  guard: { orders: 'S', fills: 'S', positions: 'S', trading_flags: 'S', instruments: 'S' },
   governor: {
     instruments: 'SIU', ohlc: 'SIU', data_gaps: 'SIU', audit_runs: 'SIU', audit_findings: 'SIU', state_log: 'SI', operator_actions: 'SI',
     v_instruments: 'S', public_trades: 'S', trade_coverage: 'S', trade_extent: 'S', backfill_jobs: 'S', v_completeness: 'S',
@@ -30,10 +29,6 @@ const MATRIX: Readonly<Record<Exclude<DatabaseService, 'console' | 'operator'>, 
   maintenance: {
     instruments: 'SUM', state_log: 'SI', operator_actions: 'SI', data_gaps: 'S', trade_coverage: 'SM', public_trades: 'M', tickers: 'M', ohlc: 'M',
     trade_extent: 'M',
-  },
-  notifier: {
-    state_log: 'S', data_gaps: 'S', audit_runs: 'S', audit_findings: 'S', trading_cases: 'S', orders: 'S', positions: 'S', operator_actions: 'S',
-    instruments: 'S',
   },
 };
 const OPERATOR: Rights = { state_log: 'SI', operator_actions: 'SI', trading_flags: 'SIU' };
@@ -118,7 +113,7 @@ describe('rights of the roles', () => {
     for (const sql of [set('kill_switch', 'off'), set('live_trading', 'account')]) {
       expect(await as('executor', sql)).toBe(DENIED);
       expect(await as('operator', sql)).toBe('ok');
-      expect(await as('guard', sql)).toBe(DENIED);
+      expect(await as('governor', sql)).toBe(DENIED);
     }
   });
 });

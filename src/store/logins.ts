@@ -4,7 +4,7 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import type { Client } from './connect.ts';
 
 export const DATABASE_SERVICES = [
-  'distributor', 'analyzer', 'backfill', 'executor', 'guard', 'governor', 'maintenance', 'notifier', 'console', 'operator',
+  'distributor', 'analyzer', 'backfill', 'executor', 'governor', 'maintenance', 'console', 'operator',
 ] as const;
 export type DatabaseService = (typeof DATABASE_SERVICES)[number];
 

@@ -1,12 +1,13 @@
 -- One role per service with the rights that its statements need, none of which owns anything. Roles belong to the whole server: they
--- are made here without a login where they are missing; a deployment gives them one (store/logins.ts).
+-- are made here without a login where they are missing; a deployment gives them one (store/logins.ts). Receiver, guard and notifier have
+-- no business in the database, and no role.
 -- Up Migration
 
 DO $$
 DECLARE
   service text;
 BEGIN
-  FOREACH service IN ARRAY ARRAY['distributor', 'analyzer', 'backfill', 'executor', 'guard', 'governor', 'maintenance', 'notifier', 'console', 'operator'] LOOP
+  FOREACH service IN ARRAY ARRAY['distributor', 'analyzer', 'backfill', 'executor', 'governor', 'maintenance', 'console', 'operator'] LOOP
     CONTINUE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = 'tk_' || service);
     BEGIN
       EXECUTE format('CREATE ROLE %I NOLOGIN', 'tk_' || service);
@@ -23,10 +24,10 @@ END $$;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO
-  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_guard, tk_governor, tk_maintenance, tk_notifier, tk_console, tk_operator;
+  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_governor, tk_maintenance, tk_console, tk_operator;
 -- Every service asks whether the schema is its build's.
 GRANT SELECT ON pgmigrations TO
-  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_guard, tk_governor, tk_maintenance, tk_notifier, tk_console, tk_operator;
+  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_governor, tk_maintenance, tk_console, tk_operator;
 
 GRANT SELECT, INSERT ON public_trades, tickers TO tk_distributor;
 GRANT SELECT, INSERT, UPDATE ON trade_coverage, trade_extent, ohlc TO tk_distributor;
@@ -45,8 +46,6 @@ GRANT SELECT, INSERT, UPDATE ON trading_flags TO tk_executor;
 GRANT SELECT ON instruments, v_instruments, public_trades, ohlc, tickers, trade_coverage, data_gaps TO tk_executor;
 GRANT USAGE, SELECT ON SEQUENCE executor_epoch TO tk_executor;
 
-GRANT SELECT ON orders, fills, positions, trading_flags, instruments TO tk_guard;
-
 GRANT SELECT, INSERT, UPDATE ON instruments, ohlc, data_gaps, audit_runs, audit_findings TO tk_governor;
 GRANT SELECT, INSERT ON state_log, operator_actions TO tk_governor;
 GRANT SELECT ON v_instruments, public_trades, trade_coverage, trade_extent, backfill_jobs, v_completeness TO tk_governor;
@@ -56,8 +55,6 @@ GRANT SELECT, INSERT ON state_log, operator_actions TO tk_maintenance;
 GRANT SELECT ON data_gaps, trade_coverage TO tk_maintenance;
 -- VACUUM and ANALYZE, and no look at what is in there.
 GRANT MAINTAIN ON public_trades, tickers, ohlc, trade_coverage, trade_extent, instruments TO tk_maintenance;
-
-GRANT SELECT ON state_log, data_gaps, audit_runs, audit_findings, trading_cases, orders, positions, operator_actions, instruments TO tk_notifier;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO tk_console, tk_operator;
 GRANT SELECT ON SEQUENCE executor_epoch TO tk_console, tk_operator;
@@ -213,11 +210,11 @@ DROP POLICY trading_flags_read ON trading_flags;
 ALTER TABLE trading_flags DISABLE ROW LEVEL SECURITY;
 -- Other databases of this server may use the roles: they stay.
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM
-  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_guard, tk_governor, tk_maintenance, tk_notifier, tk_console, tk_operator;
+  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_governor, tk_maintenance, tk_console, tk_operator;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM
-  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_guard, tk_governor, tk_maintenance, tk_notifier, tk_console, tk_operator;
+  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_governor, tk_maintenance, tk_console, tk_operator;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM
-  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_guard, tk_governor, tk_maintenance, tk_notifier, tk_console, tk_operator;
+  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_governor, tk_maintenance, tk_console, tk_operator;
 REVOKE ALL ON SCHEMA public FROM
-  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_guard, tk_governor, tk_maintenance, tk_notifier, tk_console, tk_operator;
+  tk_distributor, tk_analyzer, tk_backfill, tk_executor, tk_governor, tk_maintenance, tk_console, tk_operator;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC;
