@@ -14,6 +14,9 @@ import { WITHHELD, type Shedding } from './shedding.ts';
 import type { FeedStatusReporter } from './status.ts';
 import type { Subscriptions } from './subscriptions.ts';
 
+/** As docs/system_contracts.yml has it for a command. */
+const MAX_REQUEST_ID = 128;
+
 export interface ControlOptions {
   redis: Redis;
   marketId: string;
@@ -74,11 +77,11 @@ export class Control {
   }
 
   #parse(text: string): SubscriptionCommand | null {
+    let value: unknown;
     const invalid = (error: string): null => {
-      this.#o.status.event('subscription.invalid', 'warning', null, { error, received: show(text) });
+      this.#o.status.event('subscription.invalid', 'warning', null, { error, received: show(text), ...requestOf(value) });
       return null;
     };
-    let value: unknown;
     try {
       value = JSON.parse(text);
     } catch (error) {
@@ -173,4 +176,10 @@ export class Control {
       ...request,
     });
   }
+}
+
+/** Who asks for nonsense waits for an answer, too. */
+function requestOf(value: unknown): { request_id?: string } {
+  const id = (value as { request_id?: unknown } | null | undefined)?.request_id;
+  return typeof id === 'string' && id.length <= MAX_REQUEST_ID ? { request_id: id } : {};
 }

@@ -72,7 +72,8 @@ it('answers nonsense with an event that names it, and changes nothing', async ()
     ['{"action":"subscribe"', 'not JSON'],
     ['nonsense', 'not JSON'],
     ['null', 'object'],
-    [{ action: 'explode', symbols: ['X'], channels: ['trade'] }, 'action'],
+    [{ action: 'explode', symbols: ['X'], channels: ['trade'], request_id: 'odd' }, 'action'],
+    [{ action: 'explode', symbols: ['X'], channels: ['trade'], request_id: 'y'.repeat(10_000) }, 'action'],
     [{ action: 'subscribe', symbols: ['BTC-PERPETUAL'], channels: ['book'] }, 'channels.0'],
     [{ action: 'subscribe', symbols: [], channels: ['trade'] }, 'symbols'],
     [{ action: 'subscribe', symbols: ['a b'], channels: ['trade'] }, 'symbols.0'],
@@ -84,6 +85,7 @@ it('answers nonsense with an event that names it, and changes nothing', async ()
   await until(async () => (await stage.published.events('subscription.invalid')).length === bad.length);
   const events = await stage.published.events('subscription.invalid');
   bad.forEach(([, named], i) => expect(String(events[i]?.data['error'])).toContain(named));
+  expect(events.filter(({ data }) => 'request_id' in data).map(({ data }) => data['request_id'])).toEqual(['odd']);
   expect(JSON.stringify(events).length).toBeLessThan(10_000);
 
   await command({
