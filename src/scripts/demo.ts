@@ -108,6 +108,7 @@ class View {
       database: fleet.postgres.url,
       redis: fleet.redis.url,
       logs: fleet.logDir,
+      console: fleet.consoleUrl,
     };
     const interactive = process.stdout.isTTY && options.durationS === null;
     this.#screen = interactive ? new Screen(process.stdout, process.env['NO_COLOR'] === undefined) : null;
@@ -116,6 +117,7 @@ class View {
   open(): void {
     if (this.#screen === null)
       for (const line of [
+        `console ${this.#caption.console}`,
         `psql ${this.#caption.database}`,
         `redis-cli -u ${this.#caption.redis}`,
         'Ctrl-C stops everything',

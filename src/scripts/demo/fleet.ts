@@ -18,13 +18,14 @@ import { recordedSymbols, withDefaults } from './replay.ts';
 import { Supervised } from './supervisor.ts';
 
 const SIMULATOR_PORT = 7600;
+const CONSOLE_PORT = 8080;
 const DATABASE = 'tapekeeper';
 const SIMULATOR_ROUNDS = 600;
 /** A demo shows in seconds that the jobs of a killed backfill are not lost. */
 const LEASE_MS = '3000';
 
 /** Variables that would lead a local fleet to somebody's servers, or belong to one process only. */
-const NOT_INHERITED = /^(DATABASE_URL|REDIS_URL|STREAM_REDIS_URL|SIM_.*|EXCHANGE_MODE|EXECUTOR_MODE|INSTANCE_ID|METRICS_.*|UNLOCK_POLICY|DATA_DIR)(_FILE)?$/;
+const NOT_INHERITED = /^(DATABASE_URL|REDIS_URL|STREAM_REDIS_URL|SIM_.*|EXCHANGE_MODE|EXECUTOR_MODE|INSTANCE_ID|METRICS_.*|CONSOLE_.*|UNLOCK_POLICY|DATA_DIR)(_FILE)?$/;
 const MARKET_URL = /_(WS|REST)_URL$/;
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -38,6 +39,8 @@ export interface Fleet {
   readonly redis: LocalRedis;
   readonly simulator: Supervised | null;
   readonly simulatorUrl: string;
+  /** Of the console's pages. */
+  readonly consoleUrl: string;
   readonly receiver: Supervised;
   readonly distributors: readonly Supervised[];
   /** What heals: the governor and the backfill. */
@@ -103,11 +106,14 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
       new Supervised({ name: `distributor-${i + 1}`, service: 'distributor', logDir, env: envOf('distributor') }));
     const healers = (['governor', 'backfill'] as const).map((service) =>
       new Supervised({ name: service, service, logDir, env: envOf(service) }));
-    services.push(receiver, ...distributors, ...healers);
+    const consolePort = await freePort(CONSOLE_PORT);
+    const console_ = new Supervised({ name: 'console', service: 'console', logDir, env: { ...envOf('console'), CONSOLE_PORT: String(consolePort) } });
+    services.push(receiver, ...distributors, ...healers, console_);
     await Promise.all(services.map((service) => service.start()));
     const processes = simulator === null ? services : [simulator, ...services];
     return {
       options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, healers, processes, config, stop,
+      consoleUrl: `http://127.0.0.1:${consolePort}`,
       secrets: [decodeURIComponent(new URL(postgres.url).password), ...Object.values(credentials.redis), ...Object.values(credentials.database)],
     };
   } catch (error) {

@@ -7,6 +7,7 @@ const caption = {
   database: 'postgres://postgres:secret@127.0.0.1:5432/tapekeeper',
   redis: 'redis://127.0.0.1:6379',
   logs: '/tmp/logs',
+  console: 'http://127.0.0.1:8080',
 };
 
 const view: Snapshot = {

@@ -6,6 +6,8 @@ export interface Caption {
   database: string;
   redis: string;
   logs: string;
+  /** Its pages. */
+  console: string;
 }
 
 const SGR = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
@@ -40,6 +42,7 @@ export function render(view: Snapshot, caption: Caption, width: number, height: 
   const up = `up ${clock(view.elapsedS)}`;
   const head = [styled('bold', `${caption.title.slice(0, w - up.length - 2).padEnd(w - up.length)}${up}`), ''];
   const foot = [
+    styled('cyan', fit(`console ${caption.console}`, w)),
     fit(`psql ${caption.database}`, w),
     fit(`redis-cli -u ${caption.redis} · logs in ${caption.logs}`, w),
     view.problem === null ? styled('dim', 'Ctrl-C stops everything') : styled('yellow', fit(view.problem, w)),

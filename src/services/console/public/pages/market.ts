@@ -60,8 +60,8 @@ function picksOf(instruments: readonly Instrument[]): (readonly [string, string]
   const add = (name: string, instrument: Instrument): void => void groups.set(name, [...(groups.get(name) ?? []), instrument]);
   for (const each of instruments) if (each.base !== null && (each.kind === 'spot' || each.kind === 'perpetual')) add(`${each.base}: all its markets`, each);
   for (const each of instruments) add(each.unifiedSymbol ?? `${each.symbol} (${each.marketId})`, each);
-  const picks = [...groups].map(([name, all]) => [all.slice(0, MOST).map(keyOf).join(','), name] as const);
-  return picks.filter(([keys], n) => picks.findIndex(([others]) => others === keys) === n);
+  // Of two names for the same the later one, which is the more exact, in the place of the first.
+  return [...new Map([...groups].map(([name, all]) => [all.slice(0, MOST).map(keyOf).join(','), name] as const))];
 }
 
 function showAll(body: HTMLElement, chosen: readonly (Instrument | string)[], resolution: string): () => void {
