@@ -14,6 +14,12 @@ export interface Quote {
 
 const FIELDS = ['mark_price', 'last_price', 'index_price', 'feed_status', 'received_ts'] as const;
 
+/** The whole hash, as text; null when there is none. Rejects when Redis does not answer. */
+export async function readTicker(redis: Redis, marketId: string, symbol: string): Promise<Readonly<Record<string, string>> | null> {
+  const fields = await redis.hgetall(tickerKey(marketId, symbol));
+  return Object.keys(fields).length === 0 ? null : fields;
+}
+
 /** One answer per symbol, in their order. Rejects when Redis does not answer. */
 export async function readQuotes(redis: Redis, marketId: string, symbols: readonly string[]): Promise<Quote[]> {
   const pipeline = redis.pipeline();

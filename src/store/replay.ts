@@ -102,6 +102,17 @@ export function readCandles(db: Db, { instrumentId, from, until }: ReplayScope, 
   });
 }
 
+/** The last `count` final candles, oldest first. */
+export async function lastCandles(db: Db, instrumentId: number, resolution: string, count: number): Promise<CandleChunk> {
+  const names = ['open', 'high', 'low', 'close', 'volume'];
+  const text = `SELECT ${[time('open_ts'), ...names.map(number)].join(', ')} FROM (SELECT * FROM (
+    SELECT open_ts, ${names.join(', ')} FROM ohlc WHERE instrument_id = $1 AND resolution = $2 AND is_final ORDER BY open_ts DESC LIMIT $3) AS newest
+    ORDER BY open_ts) AS piece`;
+  const none = new Float64Array();
+  const [openTs = none, open = none, high = none, low = none, close = none, volume = none] = (await packed(db, text, [instrumentId, resolution, count])) ?? [];
+  return { rows: openTs.length, openTs, open, high, low, close, volume };
+}
+
 /** Trades by UTC day and within it by the exchange's counter, which is an index of each day. Trades without a counter are left out. */
 export function readTrades(db: Db, { instrumentId, from, until }: ReplayScope): AsyncGenerator<TradeChunk, void, undefined> {
   const text = `SELECT ${[time('ts'), number('price'), number('amount'), number('sold'), number('seq::numeric')].join(', ')} FROM (

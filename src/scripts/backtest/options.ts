@@ -2,11 +2,11 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { load } from 'js-yaml';
-import { resolutionValues, show, type Resolution } from '../../contracts/index.ts';
+import { show, type Resolution } from '../../contracts/index.ts';
 import { UsageError, toError } from '../../core/errors.ts';
 import { exact, plain } from '../../core/trading/exact.ts';
 import { parseRiskLimits, type RiskLimits } from '../../services/executor/risk/limits.ts';
-import { findStrategy, readParams, type StrategyEntry } from '../../services/executor/strategies/parse_strategies.ts';
+import { RESOLUTIONS, findStrategy, readParams, widthOf, type StrategyEntry } from '../../services/executor/strategies/parse_strategies.ts';
 import { STRATEGIES } from '../../services/executor/strategies/registry.ts';
 import type { Strategy } from '../../services/executor/strategies/strategy.ts';
 import { didYouMean } from '../completeness/options.ts';
@@ -18,8 +18,6 @@ export type DataKind = 'candles' | 'trades' | 'tickers';
 export interface BacktestOptions {
   readonly entry: StrategyEntry;
   readonly data: readonly DataKind[];
-  /** Width of candles, stored or made of trades, µs. */
-  readonly width: number;
   /** µs since the epoch; `until` is not included. */
   readonly from: number;
   readonly until: number;
@@ -47,7 +45,6 @@ const OPTIONS = {
 } as const;
 const KINDS: readonly DataKind[] = ['candles', 'trades', 'tickers'];
 const DAY_MICROS = 86_400_000_000;
-const UNITS: Readonly<Record<string, number>> = { s: 1e6, m: 60e6, h: 3_600e6, d: DAY_MICROS, w: 7 * DAY_MICROS };
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -67,18 +64,18 @@ export function parseOptions(argv: readonly string[], markets: readonly string[]
   const to = momentOf('to', toText);
   const until = to.isDay ? to.micros + DAY_MICROS : to.micros;
   if (from >= until) throw new UsageError(`--from: ${show(fromText)} is not before --to ${show(toText)}`);
-  const resolution = oneOf<Resolution>('resolution', values.resolution ?? '1m', resolutionValues.filter((value) => !value.endsWith('M')));
+  const resolution = oneOf<Resolution>('resolution', values.resolution ?? '1m', RESOLUTIONS);
   const slippage = Number(values.slippage ?? 1);
   if (!Number.isInteger(slippage) || slippage < 0 || slippage > 1_000_000) {
     throw new UsageError(`--slippage: ${show(values.slippage)} is no whole number of ticks`);
   }
   return {
-    data: dataOf(values.data, strategy), width: Number(resolution.slice(0, -1)) * (UNITS[resolution.slice(-1)] ?? NaN), from, until,
+    data: dataOf(values.data, strategy), from, until,
     deposit: decimalOf('deposit', values.deposit, false), slippageTicks: slippage, makerFee: decimalOf('maker-fee', values['maker-fee'], true),
     takerFee: decimalOf('taker-fee', values['taker-fee'], true),
     limits: values.risk === undefined ? null : parseRiskLimits(fileText('risk', values.risk, env), values.risk),
     json: values.json === true, out: values.out === undefined ? null : folder(values.out, env),
-    entry: { name: strategy.name, strategy, marketId, symbol, resolution, validForMs: 60_000, params: paramsOf(strategy, values.params, env) },
+    entry: { name: strategy.name, strategy, marketId, symbol, resolution, widthMicros: widthOf(resolution), validForMs: 60_000, params: paramsOf(strategy, values.params, env) },
   };
 }
 

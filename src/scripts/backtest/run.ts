@@ -22,7 +22,8 @@ export interface Sources {
 export async function backtest(
   options: BacktestOptions, setup: Setup, sources: Sources, signal: AbortSignal,
 ): Promise<{ report: Report; fills: readonly FillRecord[] }> {
-  const { entry, data, width, from, until } = options;
+  const { entry, data, from, until } = options;
+  const width = entry.widthMicros;
   const { terms, contract, limits, deposit } = setup;
   const session = await Session.open({ strategy: entry.name, terms, contract, limits, deposit, slippageTicks: options.slippageTicks, startTs: from });
   try {

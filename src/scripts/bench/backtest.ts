@@ -55,7 +55,7 @@ export async function benchBacktest(rows: number, rounds: number): Promise<Backt
       const trades = what === 'trades' ? await all(readTrades(pool, scope)) : [];
       const memory: Sources = { candles: () => from(candles), trades: () => from(trades), tickers: () => none() };
       const options: BacktestOptions = {
-        entry: entry!, data: [what], width: MINUTE, from: scope.from, until: scope.until, deposit: '10', slippageTicks: 1, makerFee: '0', takerFee: '0.0005',
+        entry: entry!, data: [what], from: scope.from, until: scope.until, deposit: '10', slippageTicks: 1, makerFee: '0', takerFee: '0.0005',
         limits: null, json: false, out: null,
       };
       const setup = setupOf(row, options);

@@ -7,6 +7,7 @@ import { toError } from '../../core/errors.ts';
 import { mintLabel } from '../../core/trading/label.ts';
 import { insertStateChanges } from '../../store/state_log.ts';
 import type { Leadership } from '../../store/trading/leadership.ts';
+import { AccountBook } from './account_book.ts';
 import { IntakeLoop } from './intake_loop.ts';
 import { LockKeeper } from './lock_keeper.ts';
 import { metered } from './metered.ts';
@@ -61,7 +62,7 @@ export async function trade(parts: Trading, leadership: Leadership): Promise<voi
     handle: (payload, mac, delivery) => trader.entry(payload, mac, delivery), tell: (update) => parts.tell(parts.account, update),
   });
   const host: RunnerHost = {
-    mode: parts.mode, marketId: parts.marketId, redis: parts.redis, pool: parts.pool, clock, log, signal: ends, positions: () => trader.book.positions(),
+    mode: parts.mode, marketId: parts.marketId, redis: parts.redis, pool: parts.pool, clock, log, signal: ends, book: trader.book,
     send: (signal) => trader.signal(signal),
   };
   const running = trader.run().catch((error: unknown) => {
@@ -93,7 +94,7 @@ export async function observe(parts: Observing, leadership: Leadership): Promise
     tell: (update) => parts.tell(parts.account, update),
   });
   const host: RunnerHost = {
-    mode: 'observe', marketId: parts.marketId, redis: parts.redis, pool: parts.pool, clock, log, signal: ends, positions: () => new Map(),
+    mode: 'observe', marketId: parts.marketId, redis: parts.redis, pool: parts.pool, clock, log, signal: ends, book: new AccountBook(),
     send: (signal) => observer.signal(signal),
   };
   const beside = Promise.all(parts.runners.map((runner) => runSafely(parts, runner.name, () => runner.run(host))));

@@ -15,18 +15,27 @@ export interface StrategyEntry {
   readonly symbol: string;
   /** Of its candles. */
   readonly resolution: Resolution;
+  /** The same as a time, µs. */
+  readonly widthMicros: number;
   /** A signal is sent at most so long after its view, ms. */
   readonly validForMs: number;
   /** As the strategy's schema made them. */
   readonly params: unknown;
 }
 
+/** Months differ in width. */
+export const RESOLUTIONS = resolutionValues.filter((value) => value !== '1M');
+const UNITS: Readonly<Record<string, number>> = { s: 1e6, m: 60e6, h: 3_600e6, d: 86_400e6, w: 604_800e6 };
+
+/** Width of a candle, µs. */
+export const widthOf = (resolution: Resolution): number => Number(resolution.slice(0, -1)) * (UNITS[resolution.slice(-1)] ?? NaN);
+
 const entrySchema = z.strictObject({
   strategy: z.string(),
   name: z.string().regex(/^[a-z][a-z0-9-]{0,19}$/, 'not a name of small letters, digits and - (at most 20)').optional(),
   market: z.string(),
   symbol: z.string().min(1).max(96),
-  resolution: z.enum(resolutionValues).default('1m'),
+  resolution: z.enum(RESOLUTIONS).default('1m'),
   valid_for_ms: z.int().min(1).max(86_400_000).default(10_000),
   params: z.record(z.string(), z.unknown()).default({}),
 });
@@ -53,7 +62,7 @@ export function parseStrategies(yaml: string, file: string, markets: readonly st
     if ('error' in params) return fail(`strategies.${i}.params.${params.error}`);
     return {
       name: entry.name ?? strategy.name, strategy, marketId: entry.market, symbol: entry.symbol, resolution: entry.resolution,
-      validForMs: entry.valid_for_ms, params: params.value,
+      widthMicros: widthOf(entry.resolution), validForMs: entry.valid_for_ms, params: params.value,
     };
   });
   for (const [i, entry] of entries.entries()) {

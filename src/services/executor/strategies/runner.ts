@@ -106,12 +106,13 @@ export interface StrategyPorts {
  * the others go on. Never rejects.
  */
 export async function startStrategies(ports: StrategyPorts): Promise<void> {
-  await Promise.all(ports.entries.map((entry) => runEntry(entry, ports).catch((error: unknown) => {
+  await Promise.all(ports.entries.map((entry) => runStrategy(entry, ports).catch((error: unknown) => {
     if (!ports.signal.aborted) ports.log.error({ err: toError(error), strategy: entry.name }, 'a strategy failed and was stopped');
   })));
 }
 
-async function runEntry(entry: StrategyEntry, { trader, terms, past, views, log, signal }: StrategyPorts): Promise<void> {
+/** Runs one entry until `signal` aborts or its views end; rejects when it fails. */
+export async function runStrategy(entry: StrategyEntry, { trader, terms, past, views, log, signal }: Omit<StrategyPorts, 'entries'>): Promise<void> {
   const known = terms.of(entry.symbol);
   if (known === null) throw new Error(`${entry.marketId} ${entry.symbol}: no such instrument`);
   const runner = new StrategyRunner(entry, instrumentOf(known));
