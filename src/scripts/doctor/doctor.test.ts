@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dlqStreamMarketDataKey, streamMarketDataKey, systemStateKey } from '../../contracts/index.ts';
+import { dlqStreamMarketDataKey, heartbeatKey, streamMarketDataKey, systemStateKey } from '../../contracts/index.ts';
 import { writeMemory } from '../../bus/memory.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { startSimulator, type Simulator } from '../../simulator/server.ts';
@@ -67,9 +67,16 @@ describe('doctor', () => {
       }
     };
     await ageing(1);
+    // The bootstrap has asked for candles: somebody must be there to fetch them.
+    await redis.set(heartbeatKey('backfill', '1'), '{}');
     const good = await findings();
     expect([...good.rows.values()].filter(({ level }) => level === 'fail')).toEqual([]);
     expect(good.code).toBe(0);
+    expect([...good.rows.keys()].slice(0, 4)).toEqual(['clock deribit', 'clock binance_spot', 'clock binance_usdm', 'node']);
+    expect(levels(good.rows, 'gaps deribit', 'queue:trade_work', 'ban binance', 'rate budget binance_usdm', 'credentials', 'executor', 'kill switch', 'guard'))
+      .toEqual(Array.from({ length: 8 }, () => 'ok'));
+    expect(levels(good.rows, 'redis acl', 'service distributor', 'postgres durability', 'lag')).toEqual(['warn', 'warn', 'ok', 'warn']);
+    expect([...good.rows.keys()]).toEqual(expect.arrayContaining(['postgres connections', 'disk postgres', 'disk redis', 'port redis', 'secret files']));
     expect(levels(good.rows, 'clock deribit', 'clock binance_spot', 'feed binance_usdm', 'partitions tickers', 'dead letters', 'state binance'))
       .toEqual(Array.from({ length: 6 }, () => 'ok'));
 

@@ -5,8 +5,7 @@ import { peekState } from '../../bus/state.ts';
 import { dlqStreamMarketDataKey, streamMarketDataKey } from '../../contracts/index.ts';
 import type { Clock } from '../../core/clock.ts';
 import { age, fail, ok, warn, type Finding } from '../../core/finding.ts';
-import { MARKETS } from '../../exchanges/registry.ts';
-import { createHttp } from '../../net/http.ts';
+import { clockOffset } from '../../exchanges/clock_offset.ts';
 import type { MarketConfig } from '../../runtime/env.ts';
 
 const GROUP = 'distributor';
@@ -20,12 +19,7 @@ const LAG_WARN = 10_000;
 /** Our clock against the exchange's, half a round trip allowed for. */
 export async function clockFinding(market: MarketConfig, clock: Clock): Promise<Finding> {
   const name = `clock ${market.marketId}`;
-  const rest = MARKETS[market.marketId]?.rest(market.restUrl, createHttp({ timeoutMs: 5_000, maxBytes: 1 << 20, clock }));
-  if (rest === undefined) return fail(name, 'unknown market', 'check MARKETS');
-  const [before, wall] = [clock.monotonicMs(), clock.nowMicros()];
-  const theirs = await rest.time();
-  const roundTripMs = clock.monotonicMs() - before;
-  const offsetMs = (wall - theirs) / 1000 + roundTripMs / 2;
+  const { offsetMs, roundTripMs } = await clockOffset(market, clock);
   const detail = `${offsetMs >= 0 ? '+' : ''}${Math.round(offsetMs)} ms against ${market.restUrl} (round trip ${Math.round(roundTripMs)} ms)`;
   if (Math.abs(offsetMs) < OFFSET_WARN_MS + roundTripMs / 2) return ok(name, detail);
   const level = Math.abs(offsetMs) < OFFSET_FAIL_MS ? warn : fail;
