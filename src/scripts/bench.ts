@@ -1,4 +1,4 @@
-// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|backtest|soak …] [--frames PATH] [--rate N] [--seconds N]
+// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|analyzer|backtest|soak …] [--frames PATH] [--rate N] [--seconds N]
 // [--minutes N] [--rows N] [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
 // Every figure stands beside a floor that was measured in the same run; quote the ratios.
 import { existsSync, writeFileSync } from 'node:fs';
@@ -6,6 +6,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { UsageError, toError } from '../core/errors.ts';
 import { benchFree, benchLimited } from './bench/backfill.ts';
+import { analyzerTables, benchAnalyzer } from './bench/analyzer.ts';
 import { backtestTables, benchBacktest } from './bench/backtest.ts';
 import { benchCapture } from './bench/capture.ts';
 import { benchLatency, benchSustained } from './bench/end-to-end.ts';
@@ -19,7 +20,7 @@ import { benchQueries } from './bench/queries.ts';
 import { benchSoak } from './bench/soak.ts';
 import { userPath } from './local/user_path.ts';
 
-const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'backtest', 'soak'] as const;
+const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'analyzer', 'backtest', 'soak'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -55,12 +56,10 @@ function readOptions(argv: string[]): Options {
     },
   });
   const unknown = positionals.find((p) => !PARTS.includes(p as Part));
-  if (unknown !== undefined)
-    throw new UsageError(`unknown part ${JSON.stringify(unknown)}; parts: ${PARTS.join(', ')}`);
+  if (unknown !== undefined) throw new UsageError(`unknown part ${JSON.stringify(unknown)}; parts: ${PARTS.join(', ')}`);
   const whole = (name: 'rate' | 'seconds' | 'minutes' | 'rows' | 'rounds'): number => {
     const value = Number(values[name]);
-    if (!Number.isInteger(value) || value < 1)
-      throw new UsageError(`--${name}: ${JSON.stringify(values[name])} is not a whole number above 0`);
+    if (!Number.isInteger(value) || value < 1) throw new UsageError(`--${name}: ${JSON.stringify(values[name])} is not a whole number above 0`);
     return value;
   };
   return {
@@ -80,8 +79,7 @@ function readable(option: string, path: string): string {
   return path;
 }
 
-const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: Record<string, string | number>[] }[]>> =
-  {
+const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: Record<string, string | number>[] }[]>> = {
     async normalise({ frames, rounds }) {
       const sets = frames === undefined ? await framesFromSimulator(5, 1) : framesFrom(frames);
       const result = benchNormalise(sets, Math.max(rounds, 7));
@@ -249,6 +247,9 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
         },
       ];
     },
+    async analyzer({ rows, rounds, seconds }) {
+      return analyzerTables(await benchAnalyzer(rows, rounds, seconds));
+    },
     async backtest({ rows, rounds }) {
       return backtestTables(await benchBacktest(rows, rounds));
     },
@@ -274,11 +275,8 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
-  const report: Record<string, unknown> = {
-    node: process.version,
-    cpu: `${cpus().length} × ${cpus()[0]?.model ?? '?'}`,
-    at: new Date().toISOString(),
-  };
+  const cpu = `${cpus().length} × ${cpus()[0]?.model ?? '?'}`;
+  const report: Record<string, unknown> = { node: process.version, cpu, at: new Date().toISOString() };
   for (const part of options.parts) {
     process.stdout.write(`\n== ${part}\n`);
     const measured = await RUN[part](options);

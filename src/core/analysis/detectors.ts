@@ -81,11 +81,11 @@ export class Detectors {
 
   #regime(stats: SymbolStats, found: Found): void {
     const limits = this.#rules.volatility_regime;
-    const { volatility, slowVolatility, start, kind } = stats.window(limits.window);
-    const times = volatility.rms / slowVolatility.rms;
+    const { fastVolatility, slowVolatility, start, kind } = stats.window(limits.window);
+    const times = fastVolatility.rms / slowVolatility.rms;
     const measure = slowVolatility.count < limits.min_windows ? 0 : times / limits.times;
     this.#raise('volatility_regime', stats.ts, measure, () => found('volatility_regime', start, {
-      window: kind.name, times, volatility_bp: volatility.rms * 10_000, usual_volatility_bp: slowVolatility.rms * 10_000,
+      window: kind.name, times, volatility_bp: fastVolatility.rms * 10_000, usual_volatility_bp: slowVolatility.rms * 10_000,
     }));
   }
 

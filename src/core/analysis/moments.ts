@@ -41,9 +41,14 @@ export class Moments {
 
   /** Adds a value cut to at most `limit` deviations from the mean: one outlier must not hide the next one. */
   addWithin(value: number, limit: number): void {
-    if (this.count < SETTLED) return this.add(value);
+    this.add(this.within(value, limit));
+  }
+
+  /** The value, cut to at most `limit` deviations from the mean. */
+  within(value: number, limit: number): number {
+    if (this.count < SETTLED) return value;
     const reach = limit * this.deviation;
-    this.add(Math.min(Math.max(value, this.mean - reach), this.mean + reach));
+    return Math.min(Math.max(value, this.mean - reach), this.mean + reach);
   }
 
   /** √(E[x²] − E[x]²), in the values' unit. */

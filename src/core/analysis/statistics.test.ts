@@ -5,7 +5,7 @@ import { divergence, lead } from './cross_market.ts';
 import { Levels } from './levels.ts';
 import { Moments } from './moments.ts';
 import { SymbolStats } from './symbol_stats.ts';
-import { MIN_WINDOWS, OUTLIER, SLOW, WINDOWS, type WindowKind } from './window.ts';
+import { FAST, MIN_WINDOWS, OUTLIER, SLOW, WINDOWS, type WindowKind } from './window.ts';
 
 interface Trade {
   ts: number;
@@ -49,11 +49,10 @@ function naive(trades: readonly Trade[], kind: WindowKind) {
   const closed = byWindow.slice(0, -1);
   const close = (list: readonly Trade[]): number => list.at(-1)!.price;
   const returns = closed.slice(1).map(([, list], n) => Math.log(close(list) / close(closed[n]![1])));
-  const all: number[] = [];
-  for (const [n, value] of returns.entries()) {
-    const following = byWindow[n + 2]![0];
-    all.push(value, ...Array<number>(following - closed[n + 1]![0] - 1).fill(0));
-  }
+  const cutReturns = cut(returns, kind.halfLife);
+  /** With a zero for each window without a trade. */
+  const withEmpty = (values: readonly number[]): number[] =>
+    values.flatMap((value, n) => [value, ...Array<number>(byWindow[n + 2]![0] - closed[n + 1]![0] - 1).fill(0)]);
   const counts = closed.flatMap(([index, list], n) => [list.length, ...Array<number>(byWindow[n + 1]![0] - index - 1).fill(0)]);
   const volumeOf = (list: readonly Trade[]): number => list.reduce((sum, trade) => sum + trade.amount, 0);
   const volume = volumeOf(open);
@@ -61,9 +60,10 @@ function naive(trades: readonly Trade[], kind: WindowKind) {
   const moved = closed.length === 0 ? Number.NaN : Math.log(close(open) / close(closed.at(-1)![1]));
   return {
     start: openIndex * kind.micros, trades: open.length, volume, return: moved,
-    returnZ: returns.length < MIN_WINDOWS ? Number.NaN : moved / rms(cut(returns, kind.halfLife), kind.halfLife),
+    returnZ: returns.length < MIN_WINDOWS ? Number.NaN : moved / rms(cutReturns, kind.halfLife),
     volumeZ: closed.length < MIN_WINDOWS ? Number.NaN : (volume - weightedMean(volumes, kind.halfLife)) / deviation(volumes, kind.halfLife),
-    volatility: rms(all, kind.halfLife), slow: rms(all, kind.halfLife * SLOW), rate: weightedMean(counts, kind.halfLife),
+    volatility: rms(withEmpty(returns), kind.halfLife), fast: rms(withEmpty(cutReturns), kind.halfLife / FAST),
+    slow: rms(withEmpty(cutReturns), kind.halfLife * SLOW), rate: weightedMean(counts, kind.halfLife),
     imbalance: open.reduce((sum, t) => sum + (t.isBuy ? t.amount : -t.amount), 0) / volume,
     vwap: open.reduce((sum, t) => sum + t.price * t.amount, 0) / volume,
     liquidated: volumeOf(open.filter((trade) => trade.isLiquidation)),
@@ -105,6 +105,7 @@ describe('windows', () => {
         close(window.returnZ, expected.returnZ, 'return z');
         close(window.volumeZ, expected.volumeZ, 'volume z');
         close(window.volatility.rms, expected.volatility, 'volatility');
+        close(window.fastVolatility.rms, expected.fast, 'fast volatility');
         close(window.slowVolatility.rms, expected.slow, 'slow volatility');
         close(window.counts.mean, expected.rate, 'rate');
         close(window.signed / window.volume, expected.imbalance, 'imbalance');

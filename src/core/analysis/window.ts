@@ -3,6 +3,7 @@
 //   return of a window     r = ln(C / C′)   C its last price, C′ the last price of the last window before it that had a trade
 //   return z-score         r / R            R = rms of the returns of closed windows that had trades (Moments, their half-life)
 //   EWMA volatility        √E[r²]           over all closed windows, an empty one counts as r = 0; per window, as a fraction
+//   fast, slow volatility  √E[c²]           the same of c, r cut to OUTLIER deviations, with half-lives of H / FAST and H · SLOW
 //   volume z-score         (V − E[V]) / D   V = Σ amount; mean and deviation over closed windows that had trades
 //   trade imbalance        Σ ±amount / V    + for taker buys; from −1 to 1
 //   VWAP                   Σ price·amount / V, in the unit of the price
@@ -27,7 +28,8 @@ export const WINDOWS: readonly WindowKind[] = [
   { name: '1h', micros: 3_600_000_000, halfLife: 24 },
 ];
 
-/** The slow volatility has a half-life so many times as long. */
+/** The half-lives of the fast and the slow volatility against that of everything else. */
+export const FAST = 5;
 export const SLOW = 8;
 export const OUTLIER = 6;
 export const MIN_WINDOWS = 20;
@@ -67,6 +69,7 @@ export class TradeWindow {
   readonly returns: Moments;
   readonly volumes: Moments;
   readonly volatility: Moments;
+  readonly fastVolatility: Moments;
   readonly slowVolatility: Moments;
   readonly counts: Moments;
 
@@ -75,6 +78,7 @@ export class TradeWindow {
     this.returns = new Moments(kind.halfLife);
     this.volumes = new Moments(kind.halfLife);
     this.volatility = new Moments(kind.halfLife);
+    this.fastVolatility = new Moments(kind.halfLife / FAST);
     this.slowVolatility = new Moments(kind.halfLife * SLOW);
     this.counts = new Moments(kind.halfLife);
   }
@@ -139,14 +143,21 @@ export class TradeWindow {
     this.volumes.addWithin(this.volume, OUTLIER);
     this.counts.add(this.trades);
     this.counts.zeros(empty);
-    if (!Number.isNaN(moved) && Number.isFinite(moved)) {
-      this.returns.addWithin(moved, OUTLIER);
-      for (const moments of [this.volatility, this.slowVolatility]) {
-        moments.add(moved);
-        moments.zeros(empty);
-      }
+    if (Number.isFinite(moved)) {
+      const cut = this.returns.within(moved, OUTLIER);
+      this.returns.add(cut);
+      this.#volatility(moved, cut, empty);
     }
     this.closeBefore = this.close;
+  }
+
+  #volatility(moved: number, cut: number, empty: number): void {
+    this.volatility.add(moved);
+    this.volatility.zeros(empty);
+    this.fastVolatility.add(cut);
+    this.fastVolatility.zeros(empty);
+    this.slowVolatility.add(cut);
+    this.slowVolatility.zeros(empty);
   }
 }
 
