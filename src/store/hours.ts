@@ -27,10 +27,10 @@ export async function readHours(db: Db, day: string, limit: number): Promise<Hou
         SELECT instrument_id, h AS hour, ($1::date + make_interval(hours => h)) AT TIME ZONE 'UTC' AS starts, lo, hi FROM days, generate_series(1, 23) AS h
         UNION ALL
         SELECT s.instrument_id, s.hour, s.starts,
-          CASE WHEN t.ts < s.starts THEN t.seq + 1 ELSE s.lo END, CASE WHEN t.ts < s.starts THEN s.hi ELSE m.mid END
+          CASE WHEN t.ts < s.starts THEN coalesce(t.seq_last, t.seq) + 1 ELSE s.lo END, CASE WHEN t.ts < s.starts THEN s.hi ELSE m.mid END
         FROM search s CROSS JOIN LATERAL (SELECT (s.lo + s.hi) / 2 AS mid) AS m
         LEFT JOIN LATERAL (
-          SELECT p.seq, p.ts FROM public_trades p
+          SELECT p.seq, p.seq_last, p.ts FROM public_trades p
           WHERE p.instrument_id = s.instrument_id AND p.seq >= m.mid AND p.seq < s.hi
             AND p.ts >= $1::date::timestamp AT TIME ZONE 'UTC' AND p.ts < ($1::date + 1)::timestamp AT TIME ZONE 'UTC'
           ORDER BY p.seq LIMIT 1) AS t ON true

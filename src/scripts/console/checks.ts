@@ -6,7 +6,7 @@ const CONTRAST = 4.5;
 
 /** One line per offence; none: the page passes. */
 export async function offences(page: Page): Promise<string[]> {
-  return page.evaluate<string[], number>(`(${inPage.toString()})(${CONTRAST})`);
+  return page.evaluate<string[]>(`(${inPage.toString()})(${CONTRAST})`);
 }
 
 /** Self-contained: it is sent to the page as text. */

@@ -55,24 +55,34 @@ export interface ProfitPoint {
   readonly account: string;
   readonly currency: string;
   readonly at: number;
-  /** Sum of all changes up to then that trading made, in the currency. */
+  /** In the currency, to twelve digits behind the point. */
   readonly total: string;
 }
 
 /**
- * Running totals of the exchange's transaction log, money moved in and out left aside; at most `limit` points of each account and
- * currency, the last of each minute. Oldest first.
+ * What trading has won so far, after each fill: what the fills paid and brought, and the open amount at the fill's price; fees taken
+ * off, funding not counted. By the formulas of core/trading/position.ts. At most `limit` points of each account and currency, the last
+ * of each minute, oldest first.
  */
 export async function profitCurve(db: Db, limit: number): Promise<ProfitPoint[]> {
   const { rows } = await db.query<Omit<ProfitPoint, 'at'> & { at: string }>(
-    `WITH sums AS (
-       SELECT account, currency, ts, sum(change) OVER (PARTITION BY account, currency ORDER BY ts, log_id) AS total, log_id FROM account_log
-       WHERE type NOT IN ('transfer', 'deposit', 'withdrawal')
+    `WITH signed AS (
+       SELECT f.account, f.market_id, f.symbol, coalesce(i.settle, f.fee_currency) AS currency, f.ts, f.trade_id, f.price, f.fee,
+         CASE f.side WHEN 'buy' THEN f.amount ELSE -f.amount END AS q, coalesce(i.inverse AND i.kind IN ('perpetual', 'future'), false) AS reciprocal
+       FROM fills f LEFT JOIN instruments i USING (market_id, symbol)
+     ), valued AS (
+       SELECT *, CASE WHEN reciprocal THEN sum(q / price) OVER w - sum(q) OVER w / price ELSE sum(q) OVER w * price - sum(q * price) OVER w END
+         - sum(fee) OVER w AS value
+       FROM signed WINDOW w AS (PARTITION BY account, market_id, symbol ORDER BY ts, trade_id)
+     ), steps AS (
+       SELECT account, currency, ts, trade_id, value - coalesce(lag(value) OVER (PARTITION BY account, market_id, symbol ORDER BY ts, trade_id), 0) AS step FROM valued
+     ), sums AS (
+       SELECT account, currency, ts, trade_id, sum(step) OVER (PARTITION BY account, currency ORDER BY ts, trade_id) AS total FROM steps
      ), minutes AS (
        SELECT DISTINCT ON (account, currency, date_trunc('minute', ts)) account, currency, ts, total FROM sums
-       ORDER BY account, currency, date_trunc('minute', ts), ts DESC, log_id DESC
+       ORDER BY account, currency, date_trunc('minute', ts), ts DESC, trade_id DESC
      ), numbered AS (SELECT *, row_number() OVER (PARTITION BY account, currency ORDER BY ts DESC) AS n FROM minutes)
-     SELECT account, currency, (extract(epoch FROM ts) * 1000000)::int8 AS at, trim_scale(total)::text AS total FROM numbered WHERE n <= $1
+     SELECT account, currency, (extract(epoch FROM ts) * 1000000)::int8 AS at, trim_scale(round(total, 12))::text AS total FROM numbered WHERE n <= $1
      ORDER BY account, currency, ts`, [limit]);
   return rows.map((row) => ({ ...row, at: Number(row.at) }));
 }

@@ -24,7 +24,7 @@ export const panel = (title: string, width: string, ...children: readonly Child[
   h('section', { class: `panel ${width}` }, h('h2', {}, title), ...children);
 
 export const tile = (name: string, value: string, tone = '', more = ''): HTMLElement =>
-  h('div', { class: 'panel tile w3' }, h('span', { class: 'name' }, name), h('span', { class: `value ${tone}` }, value), h('span', { class: 'more' }, more));
+  h('div', { class: 'panel tile' }, h('span', { class: 'name' }, name), h('span', { class: `value ${tone}` }, value), h('span', { class: 'more' }, more));
 
 export const badge = (text: string, tone: string): HTMLElement => h('span', { class: `badge ${tone}` }, text);
 

@@ -33,6 +33,9 @@ export const moment = (ts: number | null): string => (ts === null ? '–' : iso(
 
 export const dash = (text: string | null | undefined): string => (text === null || text === undefined || text === '' ? '–' : text);
 
+/** A decimal without the zeros at its end, which an exchange sends for its own convenience. */
+export const trimmed = (decimal: string): string => (decimal.includes('.') ? decimal.replace(/\.?0+$/, '') : decimal);
+
 export const toneOfState = (state: string | null): string =>
   state === 'HEALTHY' || state === 'AUDITING' ? 'good' : state === 'LOCKED' || state === null ? 'bad' : 'warn';
 

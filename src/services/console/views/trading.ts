@@ -10,18 +10,21 @@ const ROWS = 50;
 const POINTS = 1_000;
 
 export function tradingView({ pool, redis, clock }: Sources): View {
+  let curve: { newest: string; points: Trading['profit'] } | null = null;
   const read = async (): Promise<Trading> => {
     const [beats, stored] = await Promise.all([
       from('Redis', allHeartbeats(redis)),
       from('PostgreSQL', Promise.all([
         allFlags(pool), newestOrders(pool, ROWS), newestFills(pool, ROWS), allPositions(pool), newestCases(pool, ROWS), newestRefusals(pool, ROWS),
-        profitCurve(pool, POINTS),
       ])),
     ]);
-    const [flags, orders, fills, positions, cases, refusals, profit] = stored;
+    const [flags, orders, fills, positions, cases, refusals] = stored;
+    // Every fill there is makes the curve: worked out again when there is another one.
+    const newest = `${fills[0]?.account ?? ''} ${fills[0]?.tradeId ?? ''} ${fills[0]?.recordedTs ?? 0}`;
+    if (curve?.newest !== newest) curve = { newest, points: await from('PostgreSQL', profitCurve(pool, POINTS)) };
     const guards = beats.filter(({ service }) => service === 'guard');
     return {
-      nowTs: clock.nowMicros(), flags, orders, fills, positions, cases, refusals, profit,
+      nowTs: clock.nowMicros(), flags, orders, fills, positions, cases, refusals, profit: curve.points,
       executors: beats.filter(({ service }) => service === 'executor').map(executorOf),
       guardArmed: guards.length === 0 ? null : guards.some(({ says }) => says['armed'] === true),
     };

@@ -17,7 +17,7 @@ export const completeness: Page = (root, query) => {
   let told: Completeness | null = null;
   let watching = new Watching();
   const map = h('div', {}, empty('Asking the database …'));
-  const why = h('div', { 'aria-live': 'polite' });
+  const why = h('div', { class: 'why', 'aria-live': 'polite' });
   const open = (): void => {
     watching.close();
     remember({ by: by === 'hour' ? by : '', day });

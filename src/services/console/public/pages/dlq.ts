@@ -40,9 +40,9 @@ export const dlq: Page = (root, query) => {
 };
 
 function letterOf({ id, error, errorClass, deliveries, failedTs, payload }: Letter): HTMLElement {
-  return h('details', { class: 'panel' },
+  return h('details', { class: 'panel letter' },
     h('summary', {}, h('code', {}, id), ' ', badge(errorClass, 'bad'), ' ', h('span', { class: 'break' }, error)),
-    h('p', { class: 'muted' }, `failed ${moment(failedTs)}, delivered ${deliveries} times`),
+    h('p', { class: 'muted' }, `failed ${moment(failedTs)}, deliveries: ${deliveries}`),
     h('pre', { tabindex: 0, 'aria-label': 'Payload as received' }, pretty(payload)),
     h('p', {}, 'When its cause is gone, put it back into the stream; or throw it away:'),
     command(`npm run dlq -- replay ${id}`), command(`npm run dlq -- discard ${id}`));

@@ -1,7 +1,7 @@
 // How fresh each symbol is, market by market.
 import type { FeedSymbol, Feeds } from '../../shown.ts';
 import { badge, empty, h, morph, panel, table, trouble } from '../dom.ts';
-import { ago, count, dash, duration, rate, toneOfAge } from '../format.ts';
+import { ago, count, dash, duration, rate, toneOfAge, trimmed } from '../format.ts';
 import { Watching, isTrouble } from '../live.ts';
 import { remember, type Page } from '../router.ts';
 
@@ -47,7 +47,7 @@ function symbolTable(marketId: string, shown: readonly FeedSymbol[], all: number
     { name: 'Symbol', cell: ({ symbol }) => h('a', { href: `/market?${new URLSearchParams({ show: `${marketId}:${symbol}` }).toString()}` }, symbol) },
     { name: 'Quote', cell: ({ status }) => (status === null ? badge('no news', 'muted') : badge(status, status === 'fresh' ? 'good' : 'bad')) },
     { name: 'Age', num: true, cell: (row) => h('span', { class: toneOfAge(ageOf(row)) }, ageOf(row) === null ? 'never' : duration(ageOf(row)!)) },
-    { name: 'Last price', num: true, cell: ({ last }) => dash(last) },
+    { name: 'Last price', num: true, cell: ({ last }) => (last === null ? '–' : trimmed(last)) },
     { name: 'Trades', num: true, cell: ({ tradesPerS }) => rate(tradesPerS) },
     { name: 'Channels', cell: ({ channels }) => h('span', { class: 'muted' }, channels.join(', ')) },
   ], shown);

@@ -2,7 +2,7 @@
 import type { Instruments, Quote, Trades } from '../../shown.ts';
 import { CandleChart } from '../charts.ts';
 import { badge, choice, empty, h, morph, trouble } from '../dom.ts';
-import { ago, clock, dash, toneOfAge } from '../format.ts';
+import { ago, clock, dash, toneOfAge, trimmed } from '../format.ts';
 import { Watching, ask, isTrouble } from '../live.ts';
 import { remember, type Page } from '../router.ts';
 
@@ -33,7 +33,9 @@ export const market: Page = (root, query) => {
       return;
     }
     const picks = picksOf(answer.instruments);
-    if (shown.length === 0) shown = (picks[0]?.[0] ?? '').split(',').filter(Boolean);
+    // The one on most markets, where nobody has chosen.
+    const widest = Math.max(...picks.map(([keys]) => keysOf(keys).length));
+    if (shown.length === 0) shown = keysOf(picks.find(([keys]) => keysOf(keys).length === widest)?.[0] ?? '');
     controls.append(
       choice('Symbol', picks, shown.join(','), (value) => {
         shown = keysOf(value);
@@ -128,15 +130,16 @@ class MarketView {
 }
 
 function quoteOf({ bid, bidAmount, ask: offer, askAmount, last, mark, index, fundingRate, openInterest, volume24h, receivedTs, status, nowTs }: Quote): HTMLElement[] {
+  const plain = (value: string | null): string => (value === null ? '–' : trimmed(value));
   const field = (name: string, value: string, tone = ''): HTMLElement => h('div', {}, h('dt', {}, name), h('dd', { class: tone }, value));
-  const sized = (price: string | null, amount: string | null): string => (price === null ? '–' : amount === null ? price : `${price} × ${amount}`);
-  const optional = ([name, value]: readonly [string, string | null]): HTMLElement[] => (value === null ? [] : [field(name, value)]);
+  const sized = (price: string | null, amount: string | null): string => (price === null ? '–' : amount === null ? trimmed(price) : `${trimmed(price)} × ${trimmed(amount)}`);
+  const optional = ([name, value]: readonly [string, string | null]): HTMLElement[] => (value === null ? [] : [field(name, trimmed(value))]);
   return [
-    field('Last', dash(last)), field('Best bid', sized(bid, bidAmount), 'good'), field('Best ask', sized(offer, askAmount), 'bad'),
+    field('Last', plain(last)), field('Best bid', sized(bid, bidAmount), 'good'), field('Best ask', sized(offer, askAmount), 'bad'),
     ...([['Mark', mark], ['Index', index], ['Funding', fundingRate], ['Open interest', openInterest], ['24 h volume', volume24h]] as const).flatMap(optional),
     field('Quote', status === null ? 'no news' : `${status}, ${ago(receivedTs, nowTs)}`, toneOfAge(receivedTs === null ? null : (nowTs - receivedTs) / 1000)),
   ];
 }
 
 const tradeOf = ({ ts, side, price, amount }: Trades['trades'][number]): HTMLElement => h('tr', {},
-  h('td', {}, clock(ts)), h('td', { class: side === 'buy' ? 'good' : 'bad' }, side), h('td', { class: 'num' }, price), h('td', { class: 'num' }, amount));
+  h('td', {}, clock(ts)), h('td', { class: side === 'buy' ? 'good' : 'bad' }, side), h('td', { class: 'num' }, trimmed(price)), h('td', { class: 'num' }, trimmed(amount)));

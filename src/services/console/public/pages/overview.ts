@@ -30,7 +30,7 @@ export const overview: Page = (root) => {
 
 function sections(told: Overview, history: ReadonlyMap<string, readonly number[]>): HTMLElement[] {
   return [
-    h('div', { class: 'grid' }, ...tiles(told)),
+    h('div', { class: 'tiles' }, ...tiles(told)),
     h('div', { class: 'grid' }, panel('Exchanges', 'w6', exchanges(told)), panel('Markets', 'w6', markets(told, history))),
     h('div', { class: 'grid' }, panel('Stream', 'w4', stream(told)), panel('Rate budgets', 'w4', budgets(told)), panel('Redis memory', 'w4', memory(told))),
     panel('Processes', '', processes(told)),

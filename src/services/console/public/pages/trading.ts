@@ -12,7 +12,7 @@ const LIVE = new Set(['PENDING', 'SENDING', 'OPEN', 'PARTIALLY_FILLED']);
 
 export const trading: Page = (root) => {
   const note = h('div', {}, empty('Asking the fleet …'));
-  const [head, profits, body] = [h('div', { class: 'grid' }), h('div'), h('div')];
+  const [head, profits, body] = [h('div', { class: 'tiles' }), h('div'), h('div')];
   const charts = new Map<string, LineChart>();
   root.append(h('h1', {}, 'Trading'), note, head, profits, body);
   const watching = new Watching().watch('trading', {}, (answer) => {
@@ -39,7 +39,7 @@ function tiles({ flags, executors, guardArmed, positions, orders }: Trading): HT
     tile('Executor', leader === undefined ? 'not running' : dash(leader.mode), leader === undefined ? 'muted' : '',
       leader === undefined ? 'npm start -- executor' : `${leader.role} ${leader.instance}, account ${dash(leader.account)}`),
     tile('Guard', guardArmed === null ? 'not running' : guardArmed ? 'armed' : 'not armed', guardArmed === true ? 'good' : guardArmed === null ? 'muted' : 'bad', 'cancels when the executor falls silent'),
-    tile('Orders at work', String(live), '', unknown === 0 ? `${positions.length} books` : `${unknown} with unknown outcome`),
+    tile('Orders at work', String(live), '', unknown === 0 ? `${positions.filter(({ amount }) => amount !== '0').length} open positions` : `${unknown} with unknown outcome`),
   ];
 }
 
@@ -48,7 +48,7 @@ function drawProfits(box: HTMLElement, points: readonly Profit[], charts: Map<st
   const series = [...Map.groupBy(points, ({ account, currency }) => `${account} ${currency}`)];
   keyed(box, series, ([name]) => name, ([name, all]) => {
     const chart = h('div', { class: 'chart small', role: 'img', 'aria-label': `Profit and loss of ${name}, in all ${all.at(-1)?.total ?? '0'}` });
-    const section = panel(`Profit and loss of ${name}`, '', h('p', { class: 'muted' }, 'Sum of what trades, fees, funding and settlements changed, by the exchange\'s own log.'), chart);
+    const section = panel(`Profit and loss of ${name}`, '', h('p', { class: 'muted' }, 'After each fill: what the fills brought, the open amount at the fill\'s price, fees taken off; funding is not counted.'), chart);
     requestAnimationFrame(() => {
       const line = new LineChart(chart, 8);
       line.set(all);
