@@ -75,7 +75,10 @@ export function parseOptions(argv: readonly string[], markets: readonly string[]
     takerFee: decimalOf('taker-fee', values['taker-fee'], true),
     limits: values.risk === undefined ? null : parseRiskLimits(fileText('risk', values.risk, env), values.risk),
     json: values.json === true, out: values.out === undefined ? null : folder(values.out, env),
-    entry: { name: strategy.name, strategy, marketId, symbol, resolution, widthMicros: widthOf(resolution), validForMs: 60_000, params: paramsOf(strategy, values.params, env) },
+    entry: {
+      name: strategy.name, strategy, marketId, symbol, resolution, widthMicros: widthOf(resolution), validForMs: 60_000,
+      params: paramsOf(strategy, values.params, env),
+    },
   };
 }
 
