@@ -106,9 +106,10 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
       new Supervised({ name: `distributor-${i + 1}`, service: 'distributor', logDir, env: envOf('distributor') }));
     const healers = (['governor', 'backfill'] as const).map((service) =>
       new Supervised({ name: service, service, logDir, env: envOf(service) }));
+    const analyzer = new Supervised({ name: 'analyzer', service: 'analyzer', logDir, env: envOf('analyzer') });
     const consolePort = await freePort(CONSOLE_PORT);
     const console_ = new Supervised({ name: 'console', service: 'console', logDir, env: { ...envOf('console'), CONSOLE_PORT: String(consolePort) } });
-    services.push(receiver, ...distributors, ...healers, console_);
+    services.push(receiver, ...distributors, ...healers, analyzer, console_);
     await Promise.all(services.map((service) => service.start()));
     const processes = simulator === null ? services : [simulator, ...services];
     return {
