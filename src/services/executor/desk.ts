@@ -105,6 +105,7 @@ export class OrderDesk {
     switch (outcome.kind) {
       case 'accepted': {
         const booked = await this.absorbOrder(outcome.order, 'acknowledged');
+        if (booked !== null && outcome.fills.length === 0) return booked;
         await this.absorbFills(outcome.fills, 'response');
         return (await this.#ports.store.orderByLabel(order.label)) ?? booked ?? order;
       }
@@ -113,9 +114,7 @@ export class OrderDesk {
           unproven(now) ? { event: 'refused', at, state: 'REJECTED', code: outcome.code, reason: outcome.reason } : null,
         );
       case 'not_sent':
-        return this.decide(order, (now) =>
-          unproven(now) ? { event: 'not_sent', at, state: 'REJECTED', code: 'NOT_SENT', reason: outcome.reason } : null,
-        );
+        return this.decide(order, (now) => (unproven(now) ? { event: 'not_sent', at, state: 'REJECTED', code: 'NOT_SENT', reason: outcome.reason } : null));
       case 'unknown':
         return this.decide(order, (now) => (now.state === 'SENDING' ? { event: 'unanswered', at, state: 'UNKNOWN', reason: outcome.reason } : null));
     }
@@ -123,12 +122,13 @@ export class OrderDesk {
 
   /** Changes an order by what it is now; `decide` null: nothing to change. Repeats while the store is away or somebody else was faster. */
   async decide(order: OrderRecord, decide: (now: OrderRecord) => OrderChange | null): Promise<OrderRecord> {
-    for (;;) {
-      const now = await this.#patiently(() => this.#ports.store.orderByLabel(order.label));
+    // What the caller has is tried first: where it is old its version says so, and where it changes nothing the order is read.
+    for (let now: OrderRecord | null = order, read = false; ; read = true) {
+      if (read) now = await this.#patiently(() => this.#ports.store.orderByLabel(order.label));
       if (now === null) throw new Error(`order ${order.label} is not in the store any more`);
-      const change = decide(now);
-      if (change === null) return now;
-      const after = await this.#patiently(() => this.#ports.store.change(now.orderId, now.version, change));
+      const [{ orderId, version }, change] = [now, decide(now)];
+      if (change === null && read) return now;
+      const after = change === null ? null : await this.#patiently(() => this.#ports.store.change(orderId, version, change));
       if (after === null) continue;
       this.#told(after);
       return after;

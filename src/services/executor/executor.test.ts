@@ -99,7 +99,8 @@ describe('the end of everything', () => {
     expect(await refused()).toBe('KILL_SWITCH');
     expect(stage.requests()).toHaveLength(before);
     // The flag says it to those who do not see the file.
-    const flag = async (): Promise<unknown> => (await stage.db.query<{ value: string }>(`SELECT value FROM trading_flags WHERE name = 'kill_switch'`)).rows[0]?.value;
+    const flag = async (): Promise<unknown> =>
+      (await stage.db.query<{ value: string }>(`SELECT value FROM trading_flags WHERE name = 'kill_switch'`)).rows[0]?.value;
     await until(async () => (await flag()) === 'on');
     const off = await runScript('kill-switch', ['off', '--reason', 'looked at it'], stage.env);
     expect(off).toMatchObject({ code: 0 });

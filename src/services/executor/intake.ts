@@ -83,17 +83,16 @@ export class SignalIntake {
     const { book, clock, limits, throttle, view, barred, mintLabel, desk } = this.#ports;
     const wanted = wantedOf(signal);
     if ('code' in wanted) return this.#no(wanted, signal, signal);
-    // First what is wrong with everything, then what is wrong with this one.
+    // Nobody waits for the database before the gate: signals would queue up for its answers. Whether this one is known is asked when it
+    // is refused, and with the insert of its intent when it is not.
     const closed = barred();
-    if (closed !== null) return this.#no(closed, signal, signal);
-    const known = await this.#ports.store.orderBySignal(signal.signal_id);
-    if (known !== null) return this.#no(refuse('DUPLICATE_SIGNAL', `order ${known.label} came of it`), signal, signal);
+    if (closed !== null) return this.#refuseOrder(closed, signal);
     const seen = await view(wanted.symbol);
     // From here to the reservation nothing is awaited: the next signal is judged with this order.
     const verdict = judge(wanted, seen, limits);
-    if ('code' in verdict) return this.#no(verdict, signal, signal);
+    if ('code' in verdict) return this.#refuseOrder(verdict, signal);
     const no = barred() ?? throttle.take({ ...wanted, ...verdict }, clock.monotonicMs());
-    if (no !== null) return this.#no(no, signal, signal);
+    if (no !== null) return this.#refuseOrder(no, signal);
     const label = mintLabel(wanted.strategy);
     book.reserve(label, { symbol: wanted.symbol, side: wanted.side, open: verdict.amount, price: verdict.price });
     delivery.passed?.();
@@ -106,6 +105,12 @@ export class SignalIntake {
     } finally {
       book.release(label);
     }
+  }
+
+  /** A signal that has become an order is a duplicate, whatever else is wrong with it by now. */
+  async #refuseOrder(refused: Refused, signal: Signal): Promise<SignalOutcome> {
+    const known = await this.#ports.store.orderBySignal(signal.signal_id);
+    return this.#no(known === null ? refused : refuse('DUPLICATE_SIGNAL', `order ${known.label} came of it`), signal, signal);
   }
 
   #intent(signal: Signal, wanted: WantedOrder, checked: { amount: string; price: string | null }, label: string, onlyReducing: boolean): Intent {

@@ -65,13 +65,14 @@ export type Opened = Pick<Parts, 'redis' | 'pool' | 'store' | 'events' | 'update
 export function openParts(ctx: ServiceContext): Opened {
   const { config, scope, log, clock, random, signal } = ctx;
   const redis = scope.own(connectRedis(config.redisUrl, { name: 'executor', log, random, signal }), closeRedis);
-  const pool = scope.own(createPool(config.databaseUrl, { name: 'executor', log, max: 12, signal }), closePool);
+  const pool = scope.own(createPool(config.databaseUrl, { name: 'executor', log, max: 10, signal }), closePool);
+  const intents = scope.own(createPool(config.databaseUrl, { name: 'executor-intents', log, max: 4, signal }), closePool);
   const boot = randomUUID();
   const events = scope.own(new EventSink(redis, { source: `executor-${boot}`, nowMicros: () => clock.nowMicros(), random, log }), (sink) => sink.close(1_000));
   const updates = scope.own(new UpdateSink(redis, { log, random }), (sink) => sink.close(1_000));
   const metrics = executorMetrics(ctx.metrics);
   return {
-    redis, pool, events, updates, metrics, boot, store: new PgTradingStore(pool),
+    redis, pool, events, updates, metrics, boot, store: new PgTradingStore(pool, intents),
     tell: (account, update) => {
       metrics.updates.inc({ kind: update.kind });
       updates.push({ v: 1, account, ts: clock.nowMicros(), ...update });

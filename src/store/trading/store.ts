@@ -12,9 +12,12 @@ import { FILL_COLUMNS, POSITION_COLUMNS, fillOf, positionOf, type Row } from './
 
 export class PgTradingStore implements TradingStore {
   readonly #pool: Pool;
+  readonly #intents: Pool;
 
-  constructor(pool: Pool) {
+  /** `intents`: connections on which intents are committed, so that no order waits behind the bookkeeping of others. */
+  constructor(pool: Pool, intents: Pool = pool) {
     this.#pool = pool;
+    this.#intents = intents;
   }
 
   async nextEpoch(): Promise<number> {
@@ -24,7 +27,7 @@ export class PgTradingStore implements TradingStore {
 
   /** One statement: PostgreSQL's own transaction, one round trip. */
   async insertIntent(intent: Intent, options: { epoch: number; state: 'PENDING' | 'SENDING'; at: number }): Promise<{ inserted: boolean; order: OrderRecord }> {
-    const fresh = await insertIntent(this.#pool, intent, options);
+    const fresh = await insertIntent(this.#intents, intent, options);
     if (fresh !== null) return { inserted: true, order: fresh };
     const known = (await this.orderBySignal(intent.signalId)) ?? (await this.orderByLabel(intent.label));
     if (known === null) throw new FencedError(options.epoch);
