@@ -1,4 +1,4 @@
-// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|analyzer|backtest|soak …] [--frames PATH] [--rate N] [--seconds N]
+// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|analyzer|backtest|orders|soak …] [--frames PATH] [--rate N] [--seconds N]
 // [--minutes N] [--rows N] [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
 // Every figure stands beside a floor that was measured in the same run; quote the ratios.
 import { existsSync, writeFileSync } from 'node:fs';
@@ -14,13 +14,14 @@ import { framesFrom, framesFromSimulator } from './bench/frames.ts';
 import { benchHeal } from './bench/heal.ts';
 import { rate, table } from './bench/measure.ts';
 import { benchNormalise, normaliseTable } from './bench/normalise.ts';
+import { benchOrders, ordersTable } from './bench/orders.ts';
 import { benchPersist } from './bench/persist.ts';
 import { benchPublish } from './bench/publish.ts';
 import { benchQueries } from './bench/queries.ts';
 import { benchSoak } from './bench/soak.ts';
 import { userPath } from './local/user_path.ts';
 
-const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'analyzer', 'backtest', 'soak'] as const;
+const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'analyzer', 'backtest', 'orders', 'soak'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -252,6 +253,10 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
     },
     async backtest({ rows, rounds }) {
       return backtestTables(await benchBacktest(rows, rounds));
+    },
+    async orders({ rate: asked, seconds }) {
+      const result = await benchOrders(asked, seconds);
+      return [{ result, rows: ordersTable(result) }];
     },
     async soak({ rate: asked = 5_000, minutes }) {
       const r = await benchSoak(asked, minutes);
