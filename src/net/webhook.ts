@@ -24,7 +24,8 @@ export async function postJson(url: string, body: unknown, { timeoutMs, clock, s
   const deadline = AbortSignal.timeout(timeoutMs);
   try {
     const response = await fetch(url, {
-      method: 'POST', redirect: 'manual', signal: AbortSignal.any([deadline, signal]), headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
+      method: 'POST', redirect: 'manual', signal: AbortSignal.any([deadline, signal]), headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
     });
     await response.body?.cancel();
     if (response.ok) return { kind: 'told' };

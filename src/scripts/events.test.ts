@@ -30,7 +30,9 @@ function events(...args: string[]): { code: number | null; out: string; error: s
   return { code: status, out: stdout, error: stderr };
 }
 const emit = (id: string, more: Partial<SystemEvent> = {}): Promise<void> =>
-  emitEvent(redis, { event_id: id, type: 'market.price_spike', severity: 'warning', market_id: 'binance_spot', symbol: 'BTCUSDT', ts: TS, data: { return_bp: 78.5 }, ...more });
+  emitEvent(redis, {
+    event_id: id, type: 'market.price_spike', severity: 'warning', market_id: 'binance_spot', symbol: 'BTCUSDT', ts: TS, data: { return_bp: 78.5 }, ...more,
+  });
 const idsOf = (text: string): string[] => text.trim().split('\n').filter(Boolean).map((line) => (JSON.parse(line) as SystemEvent).event_id);
 
 describe('events', () => {
@@ -47,7 +49,8 @@ describe('events', () => {
 
   it('follows what comes, from where it began', async () => {
     await emit('old');
-    const child = spawn(process.execPath, [SCRIPT, '--follow', '--json', '--severity', 'warning', '--limit', '1'], { env: env(), stdio: ['ignore', 'pipe', 'inherit'] });
+    const args = ['--follow', '--json', '--severity', 'warning', '--limit', '1'];
+    const child = spawn(process.execPath, [SCRIPT, ...args], { env: env(), stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const next = async (): Promise<string> => (JSON.parse((await lines.next()).value as string) as SystemEvent).event_id;
     expect(await next()).toBe('old');

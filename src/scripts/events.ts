@@ -11,7 +11,8 @@ import { eventType, isWantedType, severityValues } from '../runtime/analyzer_env
 import { loadConfig } from '../runtime/env.ts';
 import { oneOf } from '../runtime/env_values.ts';
 
-const USAGE = 'usage: npm run events -- [--follow] [--type TYPE[,TYPE]] [--severity info|warning|error|critical] [--market M] [--symbol S] [--limit N] [--json]';
+const USAGE = 'usage: npm run events -- [--follow] [--type TYPE[,TYPE]] [--severity info|warning|error|critical]\n'
+  + '                         [--market M] [--symbol S] [--limit N] [--json]';
 const CONNECT_MS = 5_000;
 const PAGE = 1_000;
 const BLOCK_MS = 1_000;

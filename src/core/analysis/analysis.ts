@@ -170,7 +170,8 @@ export class Analysis {
     if (bid < 0 || ask < 0) return bid < 0 ? `best_bid_price: ${bid} is below 0` : `best_ask_price: ${ask} is below 0`;
     // An option's quote may well come from next to nothing.
     if (kind === 'option') return null;
-    return isFar((bid + ask) / 2, stats.mid, factor) ? `best_bid_price, best_ask_price: ${bid}, ${ask} are beyond ${factor} times the last mid, ${stats.mid}` : null;
+    const quote = `best_bid_price, best_ask_price: ${bid}, ${ask}`;
+    return isFar((bid + ask) / 2, stats.mid, factor) ? `${quote} are beyond ${factor} times the last mid, ${stats.mid}` : null;
   }
 
   #seen(tracked: Tracked, stats: SymbolStats, receivedTs: number): void {

@@ -33,7 +33,8 @@ describe('rules', () => {
   it('are refused with line, key and value, and a proposal', () => {
     expect(refusal('rules:\n  # moves\n  price_spkie:\n    z: 1\n')).toBe('line 3: rules.price_spkie: unknown rule, did you mean price_spike?');
     expect(refusal('rules:\n  price_spike:\n    windw: 1s\n')).toBe('line 3: rules.price_spike.windw: unknown key, did you mean window?');
-    expect(refusal('rules: {price_spike: {z: 3},\n volume_spike: {times: -1}}')).toBe('line 2: rules.volume_spike.times: Too small: expected number to be >0, got -1');
+    expect(refusal('rules: {price_spike: {z: 3},\n volume_spike: {times: -1}}'))
+      .toBe('line 2: rules.volume_spike.times: Too small: expected number to be >0, got -1');
     expect(refusal('rules:\n  volume_spike:\n    window: -5\n')).toMatch(/^line 3: rules\.volume_spike\.window: Invalid option: .*, got -5$/);
     expect(refusal('quarantine:\n  retyr_s: 1\n')).toBe('line 2: quarantine.retyr_s: unknown key, did you mean retry_s?');
     expect(refusal('ruels: {}\n')).toBe('line 1: ruels: unknown key, did you mean rules?');

@@ -171,11 +171,12 @@ describe('quotes and levels', () => {
   });
 
   it('tells changes against the last value before the open window', () => {
-    fc.assert(fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 100_000_000 }), fc.integer({ min: 1, max: 1_000 })), { minLength: 1, maxLength: 50 }), (steps) => {
+    const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 100_000_000 }), fc.integer({ min: 1, max: 1_000 })), { minLength: 1, maxLength: 50 });
+    fc.assert(fc.property(steps, (some) => {
       const levels = new Levels();
       const told: [number, number][] = [];
       let ts = START;
-      for (const [step, value] of steps) {
+      for (const [step, value] of some) {
         ts += step;
         told.push([ts, value]);
         levels.set(ts, value, Number.NaN, value / 10);

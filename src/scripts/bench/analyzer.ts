@@ -92,8 +92,8 @@ const trade = (symbol: number, n: number, ts: number, price: number): string =>
 
 const ticker = (symbol: number, ts: number, price: number): string =>
   `{"v":1,"type":"ticker","market_id":"${MARKET}","symbol":"BENCH-${symbol}","exchange_ts":${ts},"received_ts":${ts},"best_bid_price":"${price}.0",` +
-  `"best_bid_amount":"1200","best_ask_price":"${price}.5","best_ask_amount":"900","last_price":"${price}.0","mark_price":"${price}.21","index_price":"${price}.2",` +
-  `"open_interest":"912345.0","funding_rate":"0.00001","volume_24h":"12345.6"}`;
+  `"best_bid_amount":"1200","best_ask_price":"${price}.5","best_ask_amount":"900","last_price":"${price}.0","mark_price":"${price}.21",` +
+  `"index_price":"${price}.2","open_interest":"912345.0","funding_rate":"0.00001","volume_24h":"12345.6"}`;
 
 const nowMicros = (): number => Math.floor(Date.now() * 1000);
 
@@ -165,7 +165,10 @@ async function streamRound(stage: Stage, rows: number): Promise<number> {
       const count = await taken(analyzer);
       const at = performance.now();
       if (first === null && count > 0) first = { at, count };
-      if (first !== null && count >= rows) return count === first.count ? rows / ((at - first.at + 50) / 1000) : (count - first.count) / ((at - first.at) / 1000);
+      if (first !== null && count >= rows) {
+        if (count === first.count) throw new Error(`analyzer: ${rows} rows are too few to measure with`);
+        return (count - first.count) / ((at - first.at) / 1000);
+      }
       await sleep(50);
     }
   } finally {
@@ -188,7 +191,8 @@ async function latency(stage: Stage, seconds: number): Promise<Pick<AnalyzerResu
       const batch = redis.pipeline();
       for (; n < due; n++) {
         const isSpike = n % (PER_SECOND / 10) === 0;
-        batch.xadd(streamMarketDataKey, '*', 'payload', isSpike ? trade((n / 100) % SYMBOLS, n, nowMicros(), 61_000) : trade(symbolOf(n), n, nowMicros(), calm(n)));
+        const message = isSpike ? trade((n / 100) % SYMBOLS, n, nowMicros(), 61_000) : trade(symbolOf(n), n, nowMicros(), calm(n));
+        batch.xadd(streamMarketDataKey, '*', 'payload', message);
       }
       await batch.exec();
       await sleep(TICK_MS);

@@ -97,7 +97,10 @@ class Walk {
 /** Gives every message of `seconds` seconds, in order; the object is the caller's until the next one. */
 export function play(pairs: readonly Pair[], seconds: number, seed: number, emit: (marketId: string, symbol: string, fields: MessageFields) => void): void {
   const random = new Prng(seed ^ 0x5eed);
-  const walks = pairs.map((pair) => ({ pair, level: Math.log(100 + 1_000 * random.float()), calm: 0, markets: MARKET_IDS.map((_id, n) => new Walk(pair, n, seed)) }));
+  const walks = pairs.map((pair) => {
+    const markets = MARKET_IDS.map((_id, n) => new Walk(pair, n, seed));
+    return { pair, level: Math.log(100 + 1_000 * random.float()), calm: 0, markets };
+  });
   for (let at = 0; at < seconds; at++) {
     for (const walk of walks) {
       const plant = walk.pair.plants.find(({ from, to }) => at >= from && at < to);

@@ -66,7 +66,8 @@ const told = async (): Promise<string[]> => (await events()).map((event) => `${e
 
 async function drained(): Promise<void> {
   await vi.waitFor(async () => {
-    const [groups, last] = await Promise.all([redis.xinfo('GROUPS', streamMarketDataKey) as Promise<unknown[][]>, redis.xrevrange(streamMarketDataKey, '+', '-', 'COUNT', 1)]);
+    const groups = (await redis.xinfo('GROUPS', streamMarketDataKey)) as unknown[][];
+    const last = await redis.xrevrange(streamMarketDataKey, '+', '-', 'COUNT', 1);
     const group = groups.find((each) => each[1] === 'analyzer') ?? [];
     expect([group[group.indexOf('last-delivered-id') + 1], group[group.indexOf('pending') + 1]]).toEqual([last[0]?.[0], 0]);
   }, patience);
@@ -169,12 +170,15 @@ describe('the analyzer', () => {
       index_price: null, open_interest: null, funding_rate: null, volume_24h: null,
     });
     await analyze();
-    const both = (second: number, bid: number, other: number): string[] => [ticker('binance_spot', 'BTCUSDC', second, bid), ticker('deribit', 'BTC_USDC', second + 0.1, other)];
+    const both = (second: number, bid: number, other: number): string[] =>
+      [ticker('binance_spot', 'BTCUSDC', second, bid), ticker('deribit', 'BTC_USDC', second + 0.1, other)];
     await add([...both(0, 50_000, 50_001), ...both(1, 50_300, 50_000), ...both(2, 50_000, 50_000), ...both(3, 50_400, 50_000), ...both(4, 50_400, 50_000),
       ...both(5.2, 50_400, 50_000), ...both(6, 50_400, 50_000)]);
     await drained();
     expect(await told()).toEqual(['market.divergence BTCUSDC']);
-    expect((await events())[0]?.data).toMatchObject({ first: 'binance_spot:BTCUSDC', second: 'deribit:BTC_USDC', divergence_bp: expect.closeTo(79.7, 0) as number });
+    expect((await events())[0]?.data).toMatchObject({
+      first: 'binance_spot:BTCUSDC', second: 'deribit:BTC_USDC', divergence_bp: expect.closeTo(79.7, 0) as number,
+    });
   });
 
   it('stands by while another one leads, and takes over where that left off', async () => {

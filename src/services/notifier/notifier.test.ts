@@ -57,19 +57,23 @@ afterEach(async () => {
 });
 
 async function notify(env: Record<string, string>): Promise<RunningReceiver> {
-  const one = await runInProcess('notifier', start, { REDIS_URL: server.url, METRICS_PORT: '0', INSTANCE_ID: String(++numbers), NOTIFY_PER_MINUTE: '6000', ...env });
+  const one = await runInProcess('notifier', start, {
+    REDIS_URL: server.url, METRICS_PORT: '0', INSTANCE_ID: String(++numbers), NOTIFY_PER_MINUTE: '6000', ...env,
+  });
   running.push(one);
   await vi.waitFor(async () => expect((await redis.xinfo('GROUPS', streamSystemEventsKey)) as unknown[]).not.toEqual([]), patience);
   return one;
 }
 
 const emit = async (more: Partial<SystemEvent> = {}): Promise<void> => emitEvent(redis, {
-  event_id: `e${++numbers}`, type: 'market.price_spike', severity: 'warning', market_id: 'binance_spot', symbol: `S${numbers}`, ts: TS + numbers, data: { return_bp: 78.5 }, ...more,
+  event_id: `e${++numbers}`, type: 'market.price_spike', severity: 'warning', market_id: 'binance_spot', symbol: `S${numbers}`, ts: TS + numbers,
+  data: { return_bp: 78.5 }, ...more,
 });
 const texts = (name: string): string => requests.map(({ body }) => String(body[name])).join('\n');
 const eventIds = (): string[] => requests.flatMap(({ body }) => (body['events'] as SystemEvent[]).map((event) => event.event_id));
 const settled = (group: string): Promise<void> => vi.waitFor(async () => {
-  const [groups, last] = await Promise.all([redis.xinfo('GROUPS', streamSystemEventsKey) as Promise<unknown[][]>, redis.xrevrange(streamSystemEventsKey, '+', '-', 'COUNT', 1)]);
+  const groups = (await redis.xinfo('GROUPS', streamSystemEventsKey)) as unknown[][];
+  const last = await redis.xrevrange(streamSystemEventsKey, '+', '-', 'COUNT', 1);
   const facts = groups.find((each) => each[1] === group) ?? [];
   expect([facts[facts.indexOf('last-delivered-id') + 1], facts[facts.indexOf('pending') + 1]]).toEqual([last[0]?.[0], 0]);
 }, patience);
@@ -102,7 +106,8 @@ describe('the notifier', () => {
     await emit({ symbol: 'A', ts: TS + 61_000_000 });
     await settled('notifier-slack');
     await vi.waitFor(() => expect(texts('text')).toContain('2 more of this kind'), patience);
-    expect(texts('text').split('\n').map((line) => /\w+\.\w+ \w+ \w+/.exec(line)?.[0])).toEqual(['market.price_spike binance_spot A', 'market.price_spike binance_spot A']);
+    const what = texts('text').split('\n').map((line) => /\w+\.\w+ \w+ \w+/.exec(line)?.[0]);
+    expect(what).toEqual(['market.price_spike binance_spot A', 'market.price_spike binance_spot A']);
     expect(await notifier.metric('notifier_left_out_events_total')).toBe(2);
   });
 

@@ -112,7 +112,8 @@ export class Outbox implements EntrySink {
         health.set(target.name, true);
         if (posted.kind === 'told') metrics.told.inc(labels, batch.length);
         else metrics.refused.inc(labels);
-        if (posted.kind === 'refused') log.error({ target: target.name, reason: posted.reason, events: batch.map(({ event }) => event.event_id) }, 'message refused');
+        const events = batch.map(({ event }) => event.event_id);
+        if (posted.kind === 'refused') log.error({ target: target.name, reason: posted.reason, events }, 'message refused');
         for (const { event } of batch) remember(this.#told, event.event_id);
         await this.#settle(batch.map(({ id }) => id));
         return;
