@@ -77,6 +77,11 @@ describe('loadConfig', () => {
     expect(refusal({ DATABASE_URL_FILE: file })).toBe(`DATABASE_URL_FILE: ${file} is empty`);
   });
 
+  it('refuses to trust whoever answers', () => {
+    expect(refusal({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toMatch(/^NODE_TLS_REJECT_UNAUTHORIZED: "0" would trust anybody; remove it/);
+    expect(refusal({ NODE_TLS_REJECT_UNAUTHORIZED: '1' })).toBe('accepted');
+  });
+
   it('reads what belongs to a market from files too', () => {
     const folder = mkdtempSync(join(tmpdir(), 'env-'));
     const file = (text: string): string => {

@@ -99,6 +99,7 @@ const MARKET_SUFFIXES = ['_SYMBOLS', '_PRIORITY', '_WS_URL', '_REST_URL'] as con
 export function loadConfig(known: Known, environment: Env = process.env, options: Env = {}): Config {
   const env = { ...environment, ...options };
   refuseUnknownNames(known, env);
+  refuseUnverifiedTls(env);
   const given = reader(env);
   const read = (name: VariableName): string => given(name) || VARIABLES[name].default;
   const marketIds = markets(read('MARKETS'), known);
@@ -250,6 +251,12 @@ function refuseUnknownNames(known: Known, env: Env): void {
     }
     if (meant !== null) throw new UsageError(`${name}: unknown variable, did you mean ${meant}?`);
   }
+}
+
+/** Whoever answered would be taken for the exchange, and be given its keys. */
+function refuseUnverifiedTls(env: Env): void {
+  const name = 'NODE_TLS_REJECT_UNAUTHORIZED';
+  if (env[name] === '0') throw new UsageError(`${name}: "0" would trust anybody; remove it (NODE_EXTRA_CA_CERTS names a CA of your own)`);
 }
 
 /** The known name that `name` leaves unfinished (TICKER_SAMPLE), or null. One word alone (LOG, REDIS) may be anybody's. */

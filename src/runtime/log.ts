@@ -13,10 +13,17 @@ export function hideFromLogs(secret: string): void {
   LATER.push(...needlesOf(secret));
 }
 
-const needlesOf = (secret: string): string[] => (secret.length < 4 ? [] : [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]);
+/** A secret as it may be written: as it is, inside JSON, in a URL, encoded. */
+function needlesOf(secret: string): string[] {
+  if (secret.length < 4) return [];
+  const bytes = Buffer.from(secret);
+  const forms = [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), bytes.toString('base64'), bytes.toString('base64url'), bytes.toString('hex')];
+  // Longest first: what is left of a longer form would still tell most of it.
+  return [...new Set(forms)].sort((a, b) => b.length - a.length);
+}
 
 /**
- * A logger whose lines never hold one of `secrets` (nor its URL-encoded or base64 form), whatever object they came in.
+ * A logger whose lines never hold one of `secrets` (nor its URL-encoded, base64 or hex form), whatever object they came in.
  * Errors are written as type, message, code and stack: never with the request or the configuration they carry.
  */
 export function createLogger(options: { service: string; level: string; secrets?: readonly string[] }): Logger {
