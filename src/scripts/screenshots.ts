@@ -21,7 +21,7 @@ const WIDE = { width: 1280, height: 820, scheme: 'dark' } as const;
 const SHOTS: readonly Shot[] = [
   { name: 'console-overview', path: '/', ...WIDE },
   { name: 'console-feeds', path: '/feeds', ...WIDE },
-  { name: 'console-completeness', path: '/completeness?by=hour', ...WIDE, open: '.heat button.holes' },
+  { name: 'console-completeness', path: '/completeness?by=hour', ...WIDE, height: 1000, open: '.heat button.healed' },
   { name: 'console-market', path: '/market', ...WIDE, height: 900 },
   { name: 'console-events', path: '/events', ...WIDE },
   { name: 'console-dlq', path: '/dlq', ...WIDE, open: 'summary' },

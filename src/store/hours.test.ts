@@ -31,10 +31,11 @@ describe('hours of a day', () => {
   it('gives each number to one hour, of runs of aggregates too', async () => {
     await store(1, [[100, null, '00:00:00'], [101, null, '00:59:59.999'], [102, null, '01:00:00'], [105, null, '07:30:00'], [106, null, '23:59:59']]);
     await store(2, [[10, 14, '04:00:00'], [15, 15, '04:10:00'], [20, 29, '05:00:00'], [30, 44, '05:30:00']]);
+    await client.query(`INSERT INTO data_gaps (instrument_id, from_seq, to_seq, status, reason, detected_at) VALUES (1, 103, 104, 'open', 'cut', now()), (2, 13, 22, 'closed', 'late', now())`);
     // What is missing lies before the first number that came after it.
-    expect((await readHours(client, DAY, 10)).map(({ symbol, hour, expected, missing }) => [symbol, hour, expected, missing])).toEqual([
-      ['RUNS', 4, 6, 0], ['RUNS', 5, 29, 4],
-      ['SINGLE', 0, 2, 0], ['SINGLE', 1, 1, 0], ['SINGLE', 7, 3, 2], ['SINGLE', 23, 1, 0],
+    expect((await readHours(client, DAY, 10)).map(({ symbol, hour, expected, missing, healed, why }) => [symbol, hour, expected, missing, healed, why])).toEqual([
+      ['RUNS', 4, 6, 0, 3, null], ['RUNS', 5, 29, 4, 3, null],
+      ['SINGLE', 0, 2, 0, 0, null], ['SINGLE', 1, 1, 0, 0, null], ['SINGLE', 7, 3, 2, 0, 'cut'], ['SINGLE', 23, 1, 0, 0, null],
     ]);
     expect(await readHours(client, '2026-11-27', 10)).toEqual([]);
   });

@@ -10,6 +10,10 @@ export interface HourCompleteness {
   readonly hour: number;
   readonly expected: number;
   readonly missing: number;
+  /** Of the stored ones, those inside gaps that have ended. */
+  readonly healed: number;
+  /** Reasons of the gaps that touch what is missing; null: none. */
+  readonly why: string | null;
 }
 
 /**
@@ -18,7 +22,7 @@ export interface HourCompleteness {
  * Hours without a number are left out. Rejects with the database's error.
  */
 export async function readHours(db: Db, day: string, limit: number): Promise<HourCompleteness[]> {
-  const { rows } = await db.query<Record<'marketId' | 'symbol' | 'expected' | 'missing', string> & { hour: number }>({
+  const { rows } = await db.query<Record<'marketId' | 'symbol' | 'expected' | 'missing' | 'healed', string> & { hour: number; why: string | null }>({
     name: 'hours_of_day',
     text: `WITH RECURSIVE days AS (
         SELECT instrument_id, lower(seqs) AS lo, upper(seqs) AS hi, seqs FROM trade_coverage
@@ -42,15 +46,24 @@ export async function readHours(db: Db, day: string, limit: number): Promise<Hou
         SELECT instrument_id, hour, at AS lo, coalesce(lead(at) OVER (PARTITION BY instrument_id ORDER BY hour), hi) AS hi, seqs
         FROM bounds JOIN days USING (instrument_id)
       )
-      SELECT i.market_id AS "marketId", i.symbol, h.hour, h.hi - h.lo AS expected, h.hi - h.lo - n.stored AS missing
+      SELECT i.market_id AS "marketId", i.symbol, h.hour, h.hi - h.lo AS expected, h.hi - h.lo - n.stored AS missing, e.healed,
+        CASE WHEN h.hi - h.lo > n.stored THEN e.why END AS why
       FROM hours h JOIN instruments i USING (instrument_id)
       CROSS JOIN LATERAL (
         SELECT coalesce(sum(upper(r) - lower(r)), 0)::int8 AS stored FROM unnest(h.seqs * int8multirange(int8range(h.lo, h.hi))) AS r
       ) AS n
+      CROSS JOIN LATERAL (
+        SELECT (SELECT coalesce(sum(upper(r) - lower(r)), 0)::int8 FROM unnest(h.seqs * int8multirange(int8range(h.lo, h.hi)) * told.ended) AS r) AS healed, told.why
+        FROM (
+          SELECT range_agg(int8range(g.from_seq, g.to_seq, '[]')) FILTER (WHERE g.status IN ('closed', 'unfillable')) AS ended,
+            string_agg(DISTINCT g.reason, '; ') FILTER (WHERE g.status <> 'closed') AS why
+          FROM data_gaps g WHERE g.instrument_id = h.instrument_id AND g.from_seq < h.hi AND g.to_seq >= h.lo
+        ) AS told
+      ) AS e
       WHERE h.hi > h.lo ORDER BY 1, 2, 3`,
     values: [day, limit],
   });
-  return rows.map(({ marketId, symbol, hour, expected, missing }) => ({ marketId, symbol, hour, expected: Number(expected), missing: Number(missing) }));
+  return rows.map(({ expected, missing, healed, ...rest }) => ({ ...rest, expected: Number(expected), missing: Number(missing), healed: Number(healed) }));
 }
 
 export interface InstrumentGap {

@@ -5,6 +5,9 @@ const TENTH = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
 
 export const count = (value: number | null): string => (value === null ? '–' : WHOLE.format(value));
 
+/** `1 gap`, `2 gaps` */
+export const plural = (value: number, thing: string): string => `${count(value)} ${thing}${value === 1 ? '' : 's'}`;
+
 export const rate = (value: number | null): string => (value === null ? '–' : `${(value < 10 ? TENTH : WHOLE).format(value)}/s`);
 
 export function bytes(value: number): string {

@@ -32,7 +32,7 @@ type Placed = Cell & { marketId: string; symbol: string; column: string };
 
 async function hourCells({ pool }: Sources, day: string): Promise<Placed[]> {
   const hours = await readHours(pool, day, INSTRUMENTS);
-  return hours.map(({ hour, ...cell }) => ({ ...cell, column: HOURS[hour]!, healed: 0, why: null }));
+  return hours.map(({ hour, ...cell }) => ({ ...cell, column: HOURS[hour]! }));
 }
 
 function table(columns: readonly string[], cells: readonly Placed[]): Pick<Completeness, 'rows' | 'expected' | 'missing'> {

@@ -56,5 +56,6 @@ async function symbolsOf({ redis }: Sources, marketId: string): Promise<
 function reconnectsOf(events: readonly LoggedEvent[], marketId: string, nowTs: number): Pick<Market, 'reconnects' | 'lastReconnect'> {
   const lost = events.filter(({ type, market_id, ts }) => type === 'feed.disconnected' && market_id === marketId && nowTs - ts < HOUR_MICROS);
   const [last] = lost;
-  return { reconnects: lost.length, lastReconnect: last === undefined ? null : { ts: last.ts, reason: String(last.data['reason'] ?? '') } };
+  const reason = last?.data['reason'];
+  return { reconnects: lost.length, lastReconnect: last === undefined ? null : { ts: last.ts, reason: typeof reason === 'string' ? reason : '' } };
 }

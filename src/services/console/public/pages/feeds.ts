@@ -1,7 +1,7 @@
 // How fresh each symbol is, market by market.
 import type { FeedSymbol, Feeds } from '../../shown.ts';
 import { badge, empty, h, morph, panel, table, trouble } from '../dom.ts';
-import { ago, count, dash, duration, rate, toneOfAge, trimmed } from '../format.ts';
+import { ago, count, dash, duration, plural, rate, toneOfAge, trimmed } from '../format.ts';
 import { Watching, isTrouble } from '../live.ts';
 import { remember, type Page } from '../router.ts';
 
@@ -34,7 +34,7 @@ export const feeds: Page = (root, query) => {
 function marketPanel({ marketId, symbols, reconnects, lastReconnect, more }: Feeds['markets'][number], nowTs: number, wanted: string): HTMLElement {
   const shown = symbols.filter(({ symbol }) => symbol.toUpperCase().includes(wanted));
   const lost = lastReconnect === null ? 'no connection lost within the hour'
-    : `${count(reconnects)} connections lost within the hour, the last ${ago(lastReconnect.ts, nowTs)} ago: ${dash(lastReconnect.reason)}`;
+    : `${plural(reconnects, 'connection')} lost within the hour, the last ${ago(lastReconnect.ts, nowTs)} ago: ${dash(lastReconnect.reason)}`;
   const section = panel(marketId, '', h('p', { class: reconnects > 0 ? 'warn' : 'muted' }, lost), symbolTable(marketId, shown, symbols.length, nowTs),
     more > 0 ? h('p', { class: 'muted' }, `${count(more)} more symbols are subscribed and not shown.`) : null);
   return h('div', { class: 'grid' }, section);

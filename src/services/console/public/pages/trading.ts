@@ -2,7 +2,7 @@
 import type { Trading } from '../../shown.ts';
 import { LineChart } from '../charts.ts';
 import { badge, empty, h, keyed, morph, panel, table, tile, trouble, type Column } from '../dom.ts';
-import { dash, moment } from '../format.ts';
+import { dash, moment, plural } from '../format.ts';
 import { Watching, isTrouble } from '../live.ts';
 import type { Page } from '../router.ts';
 
@@ -39,7 +39,7 @@ function tiles({ flags, executors, guardArmed, positions, orders }: Trading): HT
     tile('Executor', leader === undefined ? 'not running' : dash(leader.mode), leader === undefined ? 'muted' : '',
       leader === undefined ? 'npm start -- executor' : `${leader.role} ${leader.instance}, account ${dash(leader.account)}`),
     tile('Guard', guardArmed === null ? 'not running' : guardArmed ? 'armed' : 'not armed', guardArmed === true ? 'good' : guardArmed === null ? 'muted' : 'bad', 'cancels when the executor falls silent'),
-    tile('Orders at work', String(live), '', unknown === 0 ? `${positions.filter(({ amount }) => amount !== '0').length} open positions` : `${unknown} with unknown outcome`),
+    tile('Orders at work', String(live), '', unknown === 0 ? plural(positions.filter(({ amount }) => amount !== '0').length, 'open position') : `${unknown} with unknown outcome`),
   ];
 }
 
