@@ -51,6 +51,7 @@ const MATRIX: readonly (readonly [command: string, users: readonly RedisUser[]])
   ['HSET ticker:deribit:BTC-PERPETUAL a 1', ['receiver', 'operator']],
   ['HGETALL ticker:deribit:BTC-PERPETUAL', ['analyzer', 'executor', 'strategy', 'console', 'operator']],
   ['UNLINK ticker:deribit:BTC-PERPETUAL', ['maintenance', 'operator']],
+  ['SET event:seen:a 1 NX PX 10', ['analyzer', 'operator']],
   ['SADD subscriptions:deribit trade:X', ['receiver', 'operator']],
   ['SADD symbols:deribit X', ['governor', 'operator']],
   ['SMEMBERS symbols:deribit', ['receiver', 'analyzer', 'executor', 'strategy', 'console', 'operator']],
