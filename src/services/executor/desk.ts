@@ -110,9 +110,7 @@ export class OrderDesk {
         return (await this.#ports.store.orderByLabel(order.label)) ?? booked ?? order;
       }
       case 'refused':
-        return this.decide(order, (now) =>
-          unproven(now) ? { event: 'refused', at, state: 'REJECTED', code: outcome.code, reason: outcome.reason } : null,
-        );
+        return this.decide(order, (now) => (unproven(now) ? { event: 'refused', at, state: 'REJECTED', code: outcome.code, reason: outcome.reason } : null));
       case 'not_sent':
         return this.decide(order, (now) => (unproven(now) ? { event: 'not_sent', at, state: 'REJECTED', code: 'NOT_SENT', reason: outcome.reason } : null));
       case 'unknown':
@@ -121,17 +119,18 @@ export class OrderDesk {
   }
 
   /** Changes an order by what it is now; `decide` null: nothing to change. Repeats while the store is away or somebody else was faster. */
-  async decide(order: OrderRecord, decide: (now: OrderRecord) => OrderChange | null): Promise<OrderRecord> {
-    // What the caller has is tried first: where it is old its version says so, and where it changes nothing the order is read.
-    for (let now: OrderRecord | null = order, read = false; ; read = true) {
-      if (read) now = await this.#patiently(() => this.#ports.store.orderByLabel(order.label));
-      if (now === null) throw new Error(`order ${order.label} is not in the store any more`);
-      const [{ orderId, version }, change] = [now, decide(now)];
+  async decide(order: OrderRecord, decide: (now: OrderRecord) => OrderChange | null, current = false): Promise<OrderRecord> {
+    // What the caller has is tried first: where it is old its version says so, and where it changes nothing (unless `current`) it is read.
+    for (let now = order, read = current; ; read = true) {
+      const change = decide(now);
       if (change === null && read) return now;
+      const { orderId, version } = now;
       const after = change === null ? null : await this.#patiently(() => this.#ports.store.change(orderId, version, change));
-      if (after === null) continue;
-      this.#told(after);
-      return after;
+      if (after !== null) this.#told(after);
+      if (after !== null) return after;
+      const found = await this.#patiently(() => this.#ports.store.orderByLabel(order.label));
+      if (found === null) throw new Error(`order ${order.label} is not in the store any more`);
+      now = found;
     }
   }
 
@@ -156,7 +155,7 @@ export class OrderDesk {
         ...(settled ? { cancelState: null } : {}),
         detail: { state: report.state, filled_amount: report.filledAmount, updated_ts: report.updatedTs },
       };
-    });
+    }, true);
   }
 
   /** Our order that a report is about. A label alone is no proof: another order may carry it, and ours has its own id by then. */

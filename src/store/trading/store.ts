@@ -7,7 +7,7 @@ import {
 import { transaction, type Pool } from '../connect.ts';
 import { equityMark, insertRefusal, openCase, selectFlag, selectOpenCases, settleCase, upsertFlag, type NewCase } from './cases.ts';
 import { applyFills, type TermsOf } from './fills.ts';
-import { changeOrder, findByExchangeId, findOrder, insertExternal, insertIntent, selectLive } from './orders.ts';
+import { changeOrderAtOnce, findByExchangeId, findOrder, insertExternal, insertIntent, selectLive } from './orders.ts';
 import { FILL_COLUMNS, POSITION_COLUMNS, fillOf, positionOf, type Row } from './rows.ts';
 
 export class PgTradingStore implements TradingStore {
@@ -35,7 +35,7 @@ export class PgTradingStore implements TradingStore {
   }
 
   change(orderId: string, version: number, change: OrderChange): Promise<OrderRecord | null> {
-    return transaction(this.#pool, (client) => changeOrder(client, orderId, version, change));
+    return changeOrderAtOnce(this.#pool, orderId, version, change);
   }
 
   async adoptExternal(account: string, marketId: string, report: OrderReport, options: { epoch: number; at: number }): Promise<OrderRecord> {
