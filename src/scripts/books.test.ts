@@ -30,7 +30,8 @@ const books = (...args: string[]): ReturnType<typeof runScript> => runScript('bo
 describe('the books', () => {
   it('are shown: orders, positions, cases, as lines and as JSON', async () => {
     expect(await books('orders')).toEqual({ code: 0, out: 'no live orders\n' });
-    const { order } = await store.insertIntent(intent({ label: 'paper-a\u001b[31m' }), { epoch: await store.nextEpoch(), state: 'SENDING', at: 1_790_000_000_000_000 });
+    const epoch = await store.nextEpoch();
+    const { order } = await store.insertIntent(intent({ label: 'paper-a\u001b[31m' }), { epoch, state: 'SENDING', at: 1_790_000_000_000_000 });
     await store.applyFills('acc', [fill({ label: order.label, exchangeOrderId: 'X-1', amount: '40' })], () => ({ reciprocal: false, settle: 'USDC' }));
     const { out } = await books('orders');
     expect(out).toContain('PARTIALLY_FILLED buy  40/100 ETH_USDC-PERPETUAL @ 10.5  paper-a');
@@ -39,7 +40,8 @@ describe('the books', () => {
   });
 
   it('a case is closed with a reason, once, and that is on record', async () => {
-    const entry = { account: 'acc', kind: 'position_mismatch' as const, marketId: 'deribit', symbol: 'X', ours: { amount: '1' }, theirs: { amount: '2' }, evidence: [] };
+    const views = { ours: { amount: '1' }, theirs: { amount: '2' }, evidence: [] };
+    const entry = { account: 'acc', kind: 'position_mismatch' as const, marketId: 'deribit', symbol: 'X', ...views };
     const { caseId } = await store.openCase(entry, 1_790_000_000_000_000);
     await store.settleCase(caseId, 'locked', 'persistent', 1_790_000_000_000_000);
     expect((await books('cases')).out).toMatch(/locked position_mismatch X {2}ours \{"amount":"1"\} {2}the exchange's \{"amount":"2"\} {2}→ persistent/);

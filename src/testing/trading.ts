@@ -100,8 +100,8 @@ export async function openTradingStage(name: string): Promise<TradingStage> {
     },
     async signal(some = {}) {
       const signal: Signal = {
-        v: 1, signal_id: `s-${process.pid}-${++numbers}`, strategy: 'manual', market_id: 'deribit', symbol: PERP, side: 'buy', amount: '10', order_type: 'limit',
-        created_ts: Date.now() * 1000, valid_for_ms: 10_000, ...some,
+        v: 1, signal_id: `s-${process.pid}-${++numbers}`, strategy: 'manual', market_id: 'deribit', symbol: PERP, side: 'buy', amount: '10',
+        order_type: 'limit', created_ts: Date.now() * 1000, valid_for_ms: 10_000, ...some,
       };
       await commands.xadd(streamSignalsKey, '*', 'payload', JSON.stringify(signal));
       return signal.signal_id;
@@ -164,7 +164,10 @@ export async function ready(stage: TradingStage, executor: Running): Promise<voi
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     if (executor.child.exitCode !== null) throw new Error(`the executor has ended: ${executor.log().slice(-3000)}`);
-    if (Date.now() > deadline) throw new Error(`the executor takes no signals: ${executor.log().slice(-3000)} ${JSON.stringify((await stage.updates()).slice(-3))}`);
+    if (Date.now() > deadline) {
+      const last = JSON.stringify((await stage.updates()).slice(-3));
+      throw new Error(`the executor takes no signals: ${executor.log().slice(-3000)} ${last}`);
+    }
     // Far from the market and too small: BELOW_MINIMUM tells nothing, so a real order is tried that nobody fills.
     const id = await stage.signal({ price: await stage.restingPrice(), time_in_force: 'immediate_or_cancel' });
     const { kind } = await stage.answer(id);

@@ -60,6 +60,7 @@ describe('labels', () => {
     expect(isOwnLabel(label)).toBe(true);
     expect(label.length).toBeLessThanOrEqual(64);
     expect(mintLabel('paper', 'a', 1, () => 0) < mintLabel('paper', 'a', 2, () => 0)).toBe(true);
-    for (const other of ['', 'ext:1', 'paper-a', 'observe-a-01M7TK54R0ZZZZZZZZZZZZZZZZ', 'paper-A-01M7TK54R0ZZZZZZZZZZZZZZZZ']) expect(isOwnLabel(other)).toBe(false);
+    const others = ['', 'ext:1', 'paper-a', 'observe-a-01M7TK54R0ZZZZZZZZZZZZZZZZ', 'paper-A-01M7TK54R0ZZZZZZZZZZZZZZZZ'];
+    expect(others.filter(isOwnLabel)).toEqual([]);
   });
 });

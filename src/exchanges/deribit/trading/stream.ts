@@ -133,8 +133,8 @@ class Connection {
     const first = this.#renewal === undefined;
     clearTimeout(this.#renewal);
     // The subscriptions end with the token: it is renewed long before.
-    this.#renewal = setTimeout(
-      () => this.#ask(session, 'auth', 'public/auth', { grant_type: 'refresh_token', refresh_token: token }), Math.min(seconds * 1000 * RENEW_AFTER, 2 ** 31 - 1));
+    const renew = (): void => this.#ask(session, 'auth', 'public/auth', { grant_type: 'refresh_token', refresh_token: token });
+    this.#renewal = setTimeout(renew, Math.min(seconds * 1000 * RENEW_AFTER, 2 ** 31 - 1));
     if (!first) return [];
     this.#ask(session, 'other', 'public/set_heartbeat', { interval: HEARTBEAT_SECONDS });
     this.#ask(session, 'subscribe', 'private/subscribe', { channels: [ORDERS, TRADES, PLATFORM] });
