@@ -69,7 +69,8 @@ const MATRIX: readonly (readonly [command: string, users: readonly RedisUser[]])
   ['CONFIG SET maxmemory 0', ['operator']],
   ['CONFIG GET maxmemory', ['operator']],
   ...['FLUSHALL', 'FLUSHDB', 'KEYS *', 'SHUTDOWN NOSAVE', 'MODULE LIST', 'REPLICAOF NO ONE', 'ACL LIST', 'ACL SETUSER evil on', 'SAVE',
-    'BGREWRITEAOF', 'CLIENT KILL TYPE pubsub', 'SCRIPT FLUSH', 'FUNCTION FLUSH', 'MIGRATE h 1 k 0 1', 'RESTORE k 0 x', 'SWAPDB 0 1', 'CONFIG REWRITE', 'LATENCY RESET',
+    'BGREWRITEAOF', 'CLIENT KILL TYPE pubsub', 'SCRIPT FLUSH', 'FUNCTION FLUSH', 'MIGRATE h 1 k 0 1', 'RESTORE k 0 x',
+    'SWAPDB 0 1', 'CONFIG REWRITE', 'LATENCY RESET',
   ].map((command) => [command, command.startsWith('SCRIPT') || command.startsWith('FUNCTION') ? ['operator'] as const : NOBODY] as const),
 ];
 

@@ -136,7 +136,9 @@ const RIGHTS: Readonly<Record<RedisUser, Rights>> = {
   // Cancels when the executor has fallen silent: it must see that, and needs no more.
   guard: {
     base: [...BASE, 'publish', 'scan'],
-    rules: [...member('guard'), ...spend(), readStates(), rule(['get', 'mget', 'exists', 'pttl'], heartbeatKey('executor', ANY)), rule(['xadd'], streamOrderUpdatesKey)],
+    rules: [
+      ...member('guard'), ...spend(), readStates(), rule(['get', 'mget', 'exists', 'pttl'], heartbeatKey('executor', ANY)), rule(['xadd'], streamOrderUpdatesKey),
+    ],
     scripts: [...presence('guard'), ...EVENTS, ...BUDGETS, streamOrderUpdatesKey],
     channels: [channelSystemEventsKey],
   },

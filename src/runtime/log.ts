@@ -17,7 +17,8 @@ export function hideFromLogs(secret: string): void {
 function needlesOf(secret: string): string[] {
   if (secret.length < 4) return [];
   const bytes = Buffer.from(secret);
-  const forms = [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), bytes.toString('base64'), bytes.toString('base64url'), bytes.toString('hex')];
+  const encoded = (['base64', 'base64url', 'hex'] as const).map((encoding) => bytes.toString(encoding));
+  const forms = [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), ...encoded];
   // Longest first: what is left of a longer form would still tell most of it.
   return [...new Set(forms)].sort((a, b) => b.length - a.length);
 }

@@ -43,7 +43,8 @@ const compose = merged(load(text('docker-compose.yml'))) as {
 };
 const services = Object.entries(compose.services);
 const isLogin = (name: string): name is ServiceLogin => SERVICE_LOGINS.some((login) => login === name);
-const wrong = (check: (service: Service, name: string) => boolean): string[] => services.filter(([name, service]) => check(service, name)).map(([name]) => name);
+const wrong = (check: (service: Service, name: string) => boolean): string[] =>
+  services.filter(([name, service]) => check(service, name)).map(([name]) => name);
 
 describe('docker-compose.yml', () => {
   it('publishes on 127.0.0.1 only', () => {

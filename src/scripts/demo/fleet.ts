@@ -25,7 +25,8 @@ const SIMULATOR_ROUNDS = 600;
 const LEASE_MS = '3000';
 
 /** Variables that would lead a local fleet to somebody's servers, or belong to one process only. */
-const NOT_INHERITED = /^(DATABASE_URL|REDIS_URL|STREAM_REDIS_URL|SIM_.*|EXCHANGE_MODE|EXECUTOR_MODE|INSTANCE_ID|METRICS_.*|CONSOLE_.*|UNLOCK_POLICY|DATA_DIR)(_FILE)?$/;
+const NOT_INHERITED =
+  /^(DATABASE_URL|REDIS_URL|STREAM_REDIS_URL|SIM_.*|EXCHANGE_MODE|EXECUTOR_MODE|INSTANCE_ID|METRICS_.*|CONSOLE_.*|UNLOCK_POLICY|DATA_DIR)(_FILE)?$/;
 const MARKET_URL = /_(WS|REST)_URL$/;
 
 type Env = Readonly<Record<string, string | undefined>>;
