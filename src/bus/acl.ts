@@ -137,7 +137,8 @@ const RIGHTS: Readonly<Record<RedisUser, Rights>> = {
   guard: {
     base: [...BASE, 'publish', 'scan'],
     rules: [
-      ...member('guard'), ...spend(), readStates(), rule(['get', 'mget', 'exists', 'pttl'], heartbeatKey('executor', ANY)), rule(['xadd'], streamOrderUpdatesKey),
+      ...member('guard'), ...spend(), readStates(), rule(['get', 'mget', 'exists', 'pttl'], heartbeatKey('executor', ANY)),
+      rule(['xadd'], streamOrderUpdatesKey),
     ],
     scripts: [...presence('guard'), ...EVENTS, ...BUDGETS, streamOrderUpdatesKey],
     channels: [channelSystemEventsKey],
