@@ -33,7 +33,9 @@ const SHOTS: readonly Shot[] = [
 const SETTLE_MS = 6_000;
 
 async function main(): Promise<void> {
-  const { values: { url, out } } = parseArgs({ options: { url: { type: 'string', default: 'http://127.0.0.1:8080' }, out: { type: 'string', default: 'docs/images' } } });
+  const { values: { url, out } } = parseArgs({
+    options: { url: { type: 'string', default: 'http://127.0.0.1:8080' }, out: { type: 'string', default: 'docs/images' } },
+  });
   if (!URL.canParse(url)) throw new UsageError(`--url: ${JSON.stringify(url)} is no URL`);
   mkdirSync(out, { recursive: true });
   const browser = await openBrowser();

@@ -53,7 +53,8 @@ export async function readHours(db: Db, day: string, limit: number): Promise<Hou
         SELECT coalesce(sum(upper(r) - lower(r)), 0)::int8 AS stored FROM unnest(h.seqs * int8multirange(int8range(h.lo, h.hi))) AS r
       ) AS n
       CROSS JOIN LATERAL (
-        SELECT (SELECT coalesce(sum(upper(r) - lower(r)), 0)::int8 FROM unnest(h.seqs * int8multirange(int8range(h.lo, h.hi)) * told.ended) AS r) AS healed, told.why
+        SELECT (SELECT coalesce(sum(upper(r) - lower(r)), 0)::int8 FROM unnest(h.seqs * int8multirange(int8range(h.lo, h.hi)) * told.ended) AS r) AS healed,
+          told.why
         FROM (
           SELECT range_agg(int8range(g.from_seq, g.to_seq, '[]')) FILTER (WHERE g.status IN ('closed', 'unfillable')) AS ended,
             string_agg(DISTINCT g.reason, '; ') FILTER (WHERE g.status <> 'closed') AS why

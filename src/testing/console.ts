@@ -19,7 +19,8 @@ export async function openConsole(env: Record<string, string>): Promise<RunningC
     get: async (path, headers = {}) => {
       const response = await fetch(`${url}${path}`, { headers });
       const text = await response.text();
-      return { status: response.status, text, headers: response.headers, body: /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) as unknown : null };
+      const isJson = /json/.test(response.headers.get('content-type') ?? '');
+      return { status: response.status, text, headers: response.headers, body: isJson ? JSON.parse(text) as unknown : null };
     },
   };
 }

@@ -37,7 +37,8 @@ export async function benchConsole(tradesPerSecond: number, seconds: number): Pr
     const results: ConsoleResult[] = [];
     for (const path of PAGES) {
       const firstViewMs = await firstView(browser, `${url}${path}`);
-      const page = await openPage(browser, `${url}${path}`);
+      const page = await newPage(browser);
+      await show(page, `${url}${path}`);
       await sleep(2_000);
       const [stored, cpu, from] = [rows(await metricsOf(fleet.distributor)), cpuSeconds(server.pid), performance.now()];
       const frames = await framesOf(page, seconds);
@@ -68,18 +69,20 @@ export const consoleTables = (results: readonly ConsoleResult[] | null): { resul
   })),
 }];
 
-async function openPage(browser: Browser, url: string): Promise<Page> {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
-  await page.goto(url);
+const newPage = async (browser: Browser): Promise<Page> => (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
+
+/** Resolves when the first figures are there. */
+async function show(page: Page, url: string): Promise<void> {
+  await page.goto(url, { waitUntil: 'commit' });
   await page.locator('main .panel').first().waitFor();
-  return page;
 }
 
 async function firstView(browser: Browser, url: string): Promise<number> {
   const times: number[] = [];
   for (let n = 0; n < VIEWS; n++) {
+    const page = await newPage(browser);
     const from = performance.now();
-    const page = await openPage(browser, url);
+    await show(page, url);
     times.push(performance.now() - from);
     await page.context().close();
   }

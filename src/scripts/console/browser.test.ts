@@ -48,7 +48,8 @@ describe.skipIf(!ready)('the pages', () => {
     await client.end();
     await redis.sadd(subscriptionsKey('deribit'), `ticker:${NASTY}`);
     await redis.hset(tickerKey('deribit', NASTY), { last_price: NASTY, received_ts: '1790755218589000', feed_status: NASTY });
-    await redis.xadd(dlqStreamMarketDataKey, '*', 'payload', `{"symbol":"${NASTY}"}`, 'error', `symbol: ${NASTY}`, 'error_class', 'schema', 'failed_at', '1790755218589000', 'deliveries', '2');
+    await redis.xadd(dlqStreamMarketDataKey, '*', 'payload', `{"symbol":"${NASTY}"}`, 'error', `symbol: ${NASTY}`, 'error_class', 'schema', 'failed_at',
+      '1790755218589000', 'deliveries', '2');
     console_ = await openConsole(env);
   }, 90_000);
   afterAll(async () => {
@@ -157,7 +158,8 @@ describe.skipIf(!ready)('the pages', () => {
     await open('/dlq');
     await page.locator('summary').first().click();
     await page.getByText(/npm run dlq -- replay \d+-\d+/).waitFor();
-    await redis.xadd(dlqStreamMarketDataKey, '*', 'payload', 'no JSON', 'error', 'another', 'error_class', 'json', 'failed_at', '1790755218589000', 'deliveries', '1');
+    await redis.xadd(dlqStreamMarketDataKey, '*', 'payload', 'no JSON', 'error', 'another', 'error_class', 'json', 'failed_at', '1790755218589000',
+      'deliveries', '1');
     await page.getByText('another').waitFor();
     expect(await page.locator('details[open]').count()).toBe(1);
   });

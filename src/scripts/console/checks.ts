@@ -35,12 +35,15 @@ function inPage(least: number): string[] {
     return [255, 255, 255, 255];
   };
   const nameOf = (element: BrowserElement): string =>
-    element.getAttribute('aria-label') ?? (element.textContent.trim() || element.getAttribute('title') || [...(element.labels ?? [])].map((label) => label.textContent).join(' '));
+    element.getAttribute('aria-label')
+    ?? (element.textContent.trim() || element.getAttribute('title') || [...(element.labels ?? [])].map((label) => label.textContent).join(' '));
   const shown = (element: BrowserElement): string => `<${element.tagName.toLowerCase()}> ${element.textContent.trim().slice(0, 40)}`;
   for (const element of document.querySelectorAll('a, button, input, select, summary, meter, [role=img], [role=region]')) {
     if (nameOf(element).trim() === '') found.add(`without a name: ${element.outerHTML.slice(0, 90)}`);
   }
-  for (const field of document.querySelectorAll('input, select')) if ((field.labels?.length ?? 0) === 0) found.add(`without a label: ${field.outerHTML.slice(0, 90)}`);
+  for (const field of document.querySelectorAll('input, select')) {
+    if ((field.labels?.length ?? 0) === 0) found.add(`without a label: ${field.outerHTML.slice(0, 90)}`);
+  }
   for (const image of document.querySelectorAll('img')) if (image.getAttribute('alt') === null) found.add(`without alt: ${image.outerHTML.slice(0, 90)}`);
   if (document.querySelectorAll('h1').length !== 1) found.add(`${document.querySelectorAll('h1').length} main headings`);
   if ((document.documentElement.getAttribute('lang') ?? '') === '') found.add('the page tells no language');

@@ -4,7 +4,9 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { REDIS_USERS, type RedisPasswords } from '../../bus/acl.ts';
-import { dlqStreamMarketDataKey, feedSeqKey, streamMarketDataKey, streamSystemEventsKey, subscriptionsKey, systemStateKey, tickerKey } from '../../contracts/index.ts';
+import {
+  dlqStreamMarketDataKey, feedSeqKey, streamMarketDataKey, streamSystemEventsKey, subscriptionsKey, systemStateKey, tickerKey,
+} from '../../contracts/index.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createPool, closePool } from '../../store/connect.ts';
 import { openConsole, type RunningConsole } from '../../testing/console.ts';
@@ -28,15 +30,18 @@ async function fill(database: pg.Client, redis: Redis): Promise<void> {
   await database.query(`INSERT INTO trade_coverage VALUES (1, '${DAY}', '{[1,40),[45,101)}')`);
   await database.query(`INSERT INTO data_gaps (instrument_id, from_seq, to_seq, status, reason, detected_at, expected)
     VALUES (1, 40, 44, 'open', 'the receiver was not running', '${DAY}'::date + interval '3 hours 30 minutes', 5)`);
-  await database.query(`INSERT INTO ohlc SELECT 1, '1m', date_trunc('minute', now()) - n * interval '1 minute', 1, 3, 0.5, 2.50, 10, NULL, 4, n > 0, 'stream', now()
+  await database.query(`INSERT INTO ohlc
+    SELECT 1, '1m', date_trunc('minute', now()) - n * interval '1 minute', 1, 3, 0.5, 2.50, 10, NULL, 4, n > 0, 'stream', now()
     FROM generate_series(0, 9) AS n`);
   await redis.sadd(subscriptionsKey(MARKET), `trade:${SYMBOL}`, `ticker:${SYMBOL}`);
   await redis.hset(tickerKey(MARKET, SYMBOL), { best_bid_price: '99.5', last_price: '100.10', received_ts: String(NOW), feed_status: 'fresh' });
   await redis.hset(feedSeqKey(MARKET), SYMBOL, '100');
   await redis.set(systemStateKey('deribit'), 'HEALTHY');
-  await redis.xadd(dlqStreamMarketDataKey, '1790755218589-0', 'payload', '{"price":"<b>x</b>"}', 'error', 'price: no', 'error_class', 'schema', 'failed_at', String(NOW));
+  await redis.xadd(dlqStreamMarketDataKey, '1790755218589-0', 'payload', '{"price":"<b>x</b>"}', 'error', 'price: no', 'error_class', 'schema', 'failed_at',
+    String(NOW));
   for (const [n, severity] of ['info', 'warning', 'critical'].entries()) {
-    await redis.xadd(streamSystemEventsKey, '*', 'payload', JSON.stringify({ event_id: `e${n}`, type: n === 1 ? 'feed.stale' : 'state.changed', severity, ts: NOW, data: {} }));
+    const event = { event_id: `e${n}`, type: n === 1 ? 'feed.stale' : 'state.changed', severity, ts: NOW, data: {} };
+    await redis.xadd(streamSystemEventsKey, '*', 'payload', JSON.stringify(event));
   }
 }
 
@@ -74,7 +79,8 @@ describe.skipIf(!redisServerInstalled())('the console', () => {
       problems: [], dlq: 1, gaps: { open: 1, unfillable: 0 }, killSwitch: false, exchanges: [{ exchange: 'deribit', state: 'HEALTHY' }],
       markets: [{ marketId: MARKET, subscribed: 1, newestTs: NOW }],
     });
-    expect(await tell('feeds')).toMatchObject({ markets: [{ marketId: MARKET, reconnects: 0, symbols: [{ symbol: SYMBOL, status: 'fresh', last: '100.10' }] }] });
+    const symbols = [{ symbol: SYMBOL, status: 'fresh', last: '100.10' }];
+    expect(await tell('feeds')).toMatchObject({ markets: [{ marketId: MARKET, reconnects: 0, symbols }] });
     expect(await tell('completeness')).toMatchObject({ missing: 5, expected: 100, rows: [{ symbol: SYMBOL }] });
     expect(await tell('instruments')).toMatchObject({ instruments: [{ symbol: SYMBOL, unifiedSymbol: 'BTC/USD:BTC' }] });
     expect(await tell(`quote?${of}`)).toMatchObject({ bid: '99.5', ask: null, last: '100.10' });
@@ -98,14 +104,18 @@ describe.skipIf(!redisServerInstalled())('the console', () => {
 
   it('shows the trades that come while one looks', async () => {
     await tell(`trades?${of}`);
-    const trade = { v: 1, type: 'trade', market_id: MARKET, symbol: SYMBOL, exchange_ts: NOW, received_ts: NOW, trade_id: 't1', seq: 101, price: '101.5', amount: '10', side: 'sell' };
+    const trade = {
+      v: 1, type: 'trade', market_id: MARKET, symbol: SYMBOL, exchange_ts: NOW, received_ts: NOW, trade_id: 't1', seq: 101, price: '101.5', amount: '10',
+      side: 'sell',
+    };
     await redis.xadd(streamMarketDataKey, '*', 'payload', JSON.stringify({ ...trade, symbol: 'OTHER' }));
     await redis.xadd(streamMarketDataKey, '*', 'payload', JSON.stringify(trade));
     await expect.poll(() => tell(`trades?${of}`)).toMatchObject({ trades: [{ tradeId: 't1', side: 'sell', price: '101.5' }] });
   });
 
   it('filters events', async () => {
-    const ids = async (query: string): Promise<string[]> => ((await tell(`events?${query}`))['events'] as { event_id: string }[]).map(({ event_id }) => event_id);
+    const ids = async (query: string): Promise<string[]> =>
+      ((await tell(`events?${query}`))['events'] as { event_id: string }[]).map(({ event_id }) => event_id);
     expect(await ids('')).toEqual(['e2', 'e1', 'e0']);
     expect(await ids('severity=warning')).toEqual(['e2', 'e1']);
     expect(await ids('family=feed')).toEqual(['e1']);
@@ -140,7 +150,8 @@ describe.skipIf(!redisServerInstalled())('the console', () => {
   });
 
   it('opens no file for a path that climbs', async () => {
-    for (const path of ['/assets/../main.ts', '/assets/..%2fmain.ts', '/assets/%2e%2e/%2e%2e/%2e%2e/package.json', '/assets/....//main.ts', '//etc/passwd', '/assets/%00', '/%zz']) {
+    const climbing = ['/assets/../main.ts', '/assets/..%2fmain.ts', '/assets/%2e%2e/%2e%2e/%2e%2e/package.json', '/assets/....//main.ts', '//etc/passwd'];
+    for (const path of [...climbing, '/assets/%00', '/%zz']) {
       const answer = await raw(console_.url, `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`);
       expect(answer).toMatch(/^HTTP\/1\.1 40[04] /);
       expect(JSON.parse(answer.slice(answer.indexOf('{'), answer.lastIndexOf('}') + 1))).toHaveProperty('error.code');
@@ -175,8 +186,9 @@ describe.skipIf(!redisServerInstalled())('the console', () => {
     try {
       expect(await guarded.get('/api/overview')).toMatchObject({ status: 401, body: { error: { code: 'token_missing' } } });
       expect(await guarded.get('/api/live?topic=overview')).toMatchObject({ status: 401 });
-      expect(await guarded.get('/api/overview', { authorization: 'Bearer another-token-of-letters' })).toMatchObject({ status: 401, body: { error: { code: 'token_wrong' } } });
-      expect(await guarded.get('/api/overview', { cookie: 'tapekeeper_console=x' })).toMatchObject({ status: 401, body: { error: { code: 'token_wrong' } } });
+      const wrong = { status: 401, body: { error: { code: 'token_wrong' } } };
+      expect(await guarded.get('/api/overview', { authorization: 'Bearer another-token-of-letters' })).toMatchObject(wrong);
+      expect(await guarded.get('/api/overview', { cookie: 'tapekeeper_console=x' })).toMatchObject(wrong);
       const page = await guarded.get('/', { accept: 'text/html' });
       expect(page).toMatchObject({ status: 401 });
       expect(page.text).toContain('CONSOLE_TOKEN_FILE');

@@ -28,7 +28,8 @@ const isLoopback = (host: string): boolean => host === 'localhost' || host === '
 export function accessOf({ host, published, token }: ConsoleConfig): Access {
   const [name, reachable] = published === null ? ['CONSOLE_HOST', host] : ['CONSOLE_PUBLISHED', published];
   if (token === null && !isLoopback(reachable)) {
-    throw new UsageError(`${name}: ${JSON.stringify(reachable)} is not loopback, and CONSOLE_TOKEN_FILE is not set: the console shows everything to whoever asks`);
+    const why = 'is not loopback, and CONSOLE_TOKEN_FILE is not set: the console shows everything to whoever asks';
+    throw new UsageError(`${name}: ${JSON.stringify(reachable)} ${why}`);
   }
   if (token !== null && token.length < MIN_TOKEN) throw new UsageError(`CONSOLE_TOKEN: ${token.length} characters, at least ${MIN_TOKEN} are needed`);
   // What a browser keeps is not the token itself.
@@ -41,7 +42,8 @@ export function accessOf({ host, published, token }: ConsoleConfig): Access {
         // Another site's name that resolves to this machine (DNS rebinding) must not read through the user's browser.
         const asked = hostOf(asker.host);
         if (isLoopback(asked)) return null;
-        return { status: 403, code: 'foreign_host', message: `Host: ${JSON.stringify(asked.slice(0, 100))} is not this machine; open http://127.0.0.1 instead` };
+        const message = `Host: ${JSON.stringify(asked.slice(0, 100))} is not this machine; open http://127.0.0.1 instead`;
+        return { status: 403, code: 'foreign_host', message };
       }
       const bearer = /^Bearer +(\S+)$/i.exec(asker.authorization ?? '')?.[1];
       if (bearer !== undefined && same(bearer, token)) return null;

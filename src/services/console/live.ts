@@ -23,6 +23,7 @@ class Client {
   readonly #leave: (() => void)[] = [];
   readonly #ping: NodeJS.Timeout;
   #flush: NodeJS.Timeout | null = null;
+  #begun = false;
 
   constructor(response: ServerResponse) {
     this.#response = response;
@@ -33,7 +34,8 @@ class Client {
     const name = JSON.stringify(topic);
     this.#leave.push(listen(({ text }) => {
       this.#waiting.set(name, text);
-      this.#flush ??= setTimeout(() => this.#send(), FLUSH_MS);
+      // The first view is waited for; what follows it is gathered.
+      this.#flush ??= setTimeout(() => this.#send(), this.#begun ? FLUSH_MS : 0);
     }));
   }
 
@@ -46,6 +48,7 @@ class Client {
 
   #send(): void {
     this.#flush = null;
+    this.#begun = true;
     if (this.#response.writableLength > BACKLOG_BYTES) {
       this.#flush = setTimeout(() => this.#send(), FLUSH_MS);
       return;
@@ -74,7 +77,9 @@ export class Live {
 
   /** Throws Refusal before anything is written when a topic is not right. */
   open(topics: readonly string[], request: IncomingMessage, response: ServerResponse, headers: Readonly<Record<string, string>>): void {
-    if (topics.length === 0 || topics.length > MAX_TOPICS) throw new Refusal(400, 'bad_parameter', `topic: 1 to ${MAX_TOPICS} are needed, got ${topics.length}`);
+    if (topics.length === 0 || topics.length > MAX_TOPICS) {
+      throw new Refusal(400, 'bad_parameter', `topic: 1 to ${MAX_TOPICS} are needed, got ${topics.length}`);
+    }
     if (this.#clients.size >= MAX_CLIENTS) throw new Refusal(503, 'too_many_pages', `${MAX_CLIENTS} pages are open already`);
     const channels = topics.map((topic) => {
       const { name, query } = topicOf(topic);

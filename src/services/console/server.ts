@@ -38,7 +38,8 @@ export function createServer({ access, assets, hub, live }: ServerParts): Fastif
     clientErrorHandler: (error, socket) => {
       const body = JSON.stringify(refusal('bad_request', error.code === 'HPE_HEADER_OVERFLOW' ? 'the request is too long' : 'this is no HTTP request'));
       const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
-      if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
+      const head = [`HTTP/1.1 ${status}`, 'content-type: application/json', `content-length: ${body.length}`, 'connection: close', '', ''];
+      if (socket.writable) socket.end(head.join('\r\n') + body);
     },
   });
   app.addHook('onRequest', (request, reply, done) => {

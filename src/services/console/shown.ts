@@ -18,7 +18,9 @@ export interface Overview {
   } | null;
   readonly dlq: number | null;
   readonly gaps: { readonly open: number; readonly unfillable: number } | null;
-  readonly memory: { readonly usedBytes: number; readonly maxBytes: number; readonly peakBytes: number; readonly level: string | null; readonly keys: number } | null;
+  readonly memory: {
+    readonly usedBytes: number; readonly maxBytes: number; readonly peakBytes: number; readonly level: string | null; readonly keys: number;
+  } | null;
   readonly budgets: readonly {
     pool: string; exchange: string; left: number; capacity: number; refillPerSecond: number; bannedMs: number; banReason: string | null;
   }[];

@@ -31,7 +31,8 @@ describe('the profit curve', () => {
     const books = new Map<string, { position: Position; value: Exact }>();
     const expected = new Map<string, string>();
     for (const { symbol, reciprocal, currency } of SYMBOLS) {
-      await client.query(`INSERT INTO instruments (market_id, symbol, exchange, kind, inverse, settle, status) VALUES ('m', $1, 'e', 'perpetual', $2, $3, 'open')`,
+      await client.query(`INSERT INTO instruments (market_id, symbol, exchange, kind, inverse, settle, status)
+        VALUES ('m', $1, 'e', 'perpetual', $2, $3, 'open')`,
         [symbol, reciprocal, currency]);
     }
     // Their minutes interleave, so that one's curve holds still while another's moves.
@@ -39,7 +40,8 @@ describe('the profit curve', () => {
       const { symbol, reciprocal, currency, prices } = SYMBOLS[n % SYMBOLS.length]!;
       const [amount, price, fee] = [AMOUNTS[Math.floor(n / SYMBOLS.length)]!, prices[Math.floor(n / SYMBOLS.length)]!, '0.0001'];
       const [side, size] = amount.startsWith('-') ? ['sell' as const, amount.slice(1)] : ['buy' as const, amount];
-      await client.query(`INSERT INTO fills (account, trade_id, exchange_order_id, market_id, symbol, ts, side, price, amount, liquidity, fee, fee_currency, kind, source, recorded_at)
+      await client.query(`INSERT INTO fills
+          (account, trade_id, exchange_order_id, market_id, symbol, ts, side, price, amount, liquidity, fee, fee_currency, kind, source, recorded_at)
         VALUES ('a', $1, 'x', 'm', $2, $3, $4, $5, $6, 'taker', $7, $8, 'trade', 'stream', now())`,
       [`t${n}`, symbol, new Date(START + n * 60_000), side, price, size, fee, currency]);
       const terms = { reciprocal };

@@ -75,7 +75,9 @@ export async function profitCurve(db: Db, limit: number): Promise<ProfitPoint[]>
          - sum(fee) OVER w AS value
        FROM signed WINDOW w AS (PARTITION BY account, market_id, symbol ORDER BY ts, trade_id)
      ), steps AS (
-       SELECT account, currency, ts, trade_id, value - coalesce(lag(value) OVER (PARTITION BY account, market_id, symbol ORDER BY ts, trade_id), 0) AS step FROM valued
+       SELECT account, currency, ts, trade_id,
+         value - coalesce(lag(value) OVER (PARTITION BY account, market_id, symbol ORDER BY ts, trade_id), 0) AS step
+       FROM valued
      ), sums AS (
        SELECT account, currency, ts, trade_id, sum(step) OVER (PARTITION BY account, currency ORDER BY ts, trade_id) AS total FROM steps
      ), minutes AS (

@@ -33,7 +33,9 @@ export class CandleChart {
   constructor(box: HTMLElement) {
     this.#chart = newChart(box);
     this.#candles = this.#chart.addSeries(CandlestickSeries, {});
-    this.#volumes = this.#chart.addSeries(HistogramSeries, { priceScaleId: 'volume', priceFormat: { type: 'volume' }, lastValueVisible: false, priceLineVisible: false });
+    this.#volumes = this.#chart.addSeries(HistogramSeries, {
+      priceScaleId: 'volume', priceFormat: { type: 'volume' }, lastValueVisible: false, priceLineVisible: false,
+    });
     this.#chart.priceScale('volume').applyOptions({ scaleMargins: { top: 0.8, bottom: 0 } });
     this.#candles.priceScale().applyOptions({ scaleMargins: { top: 0.06, bottom: 0.24 } });
     this.#leave = onTheme(() => this.#paint());
@@ -75,7 +77,8 @@ export class CandleChart {
 
   #volumeOf({ openTs, open, close, volume }: Candle): HistogramData<UTCTimestamp> {
     const { good, bad } = colours();
-    return { time: timeOf(openTs), value: Number(volume), color: (Number(close) >= Number(open) ? good : bad).replace('rgb(', 'rgba(').replace(')', ', 0.45)') };
+    const color = (Number(close) >= Number(open) ? good : bad).replace('rgb(', 'rgba(').replace(')', ', 0.45)');
+    return { time: timeOf(openTs), value: Number(volume), color };
   }
 }
 

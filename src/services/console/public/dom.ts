@@ -48,7 +48,9 @@ export function table<T>(caption: string, columns: readonly Column<T>[], rows: r
 }
 
 /** A select with its label, and what a choice does. */
-export function choice(label: string, options: readonly (readonly [value: string, text: string])[], chosen: string, onChange: (value: string) => void): HTMLElement {
+export function choice(
+  label: string, options: readonly (readonly [value: string, text: string])[], chosen: string, onChange: (value: string) => void,
+): HTMLElement {
   const select = h('select', {}, ...options.map(([value, text]) => h('option', { value, selected: value === chosen }, text)));
   select.addEventListener('change', () => onChange(select.value));
   return h('label', {}, label, select);

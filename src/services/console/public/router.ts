@@ -5,6 +5,21 @@ export type Page = (root: HTMLElement, query: URLSearchParams) => () => void;
 
 export type Pages = Readonly<Record<string, readonly [title: string, page: Page]>>;
 
+/** A page whose module is loaded when it is asked for: the chart library is half of all there is to load. */
+export const lazy = (load: () => Promise<Page>): Page => (root, query) => {
+  let leave: (() => void) | null = null;
+  let left = false;
+  void load().then((page) => {
+    if (!left) leave = page(root, query);
+  }, () => {
+    root.append('This page could not be loaded. Is the console still running? Load it again.');
+  });
+  return () => {
+    left = true;
+    leave?.();
+  };
+};
+
 /** Shows the page of the address, and follows links and the browser's own steps. */
 export function startRouter(pages: Pages): void {
   const content = document.querySelector<HTMLElement>('#content')!;

@@ -6,19 +6,23 @@ import { feedsView } from './feeds.ts';
 import { dlqView, eventsView } from './log.ts';
 import { candlesView, instrumentsView, quoteView, tradesView } from './market.ts';
 import { overviewView } from './overview.ts';
+import { RecentEvents } from './recent_events.ts';
 import type { Sources } from './sources.ts';
 import { tradingView } from './trading.ts';
 
-export const viewsOf = (sources: Sources) => ({
-  overview: overviewView(sources),
-  feeds: feedsView(sources),
-  completeness: completenessView(sources),
-  gaps: gapsView(sources),
-  instruments: instrumentsView(sources),
-  quote: quoteView(sources),
-  trades: tradesView(sources),
-  candles: candlesView(sources),
-  events: eventsView(sources),
-  dlq: dlqView(sources),
-  trading: tradingView(sources),
-}) satisfies Record<keyof Shown, View>;
+export function viewsOf(sources: Sources) {
+  const recent = new RecentEvents(sources.redis);
+  return {
+    overview: overviewView(sources),
+    feeds: feedsView(sources, recent),
+    completeness: completenessView(sources),
+    gaps: gapsView(sources),
+    instruments: instrumentsView(sources),
+    quote: quoteView(sources),
+    trades: tradesView(sources),
+    candles: candlesView(sources),
+    events: eventsView(recent),
+    dlq: dlqView(sources),
+    trading: tradingView(sources),
+  } satisfies Record<keyof Shown, View>;
+}

@@ -1,31 +1,23 @@
 // How fresh each symbol is, and how often its market was connected again.
 import { z } from 'zod';
-import { newestEvents, type LoggedEvent } from '../../../bus/event_log.ts';
+import type { LoggedEvent } from '../../../bus/event_log.ts';
 import { feedPositions, tickerFields, wantedChannels } from '../../../bus/glance.ts';
 import { view, type View } from '../hub.ts';
 import type { Feeds } from '../shown.ts';
+import type { RecentEvents } from './recent_events.ts';
 import { Rates, from, type Sources } from './sources.ts';
 
 /** Of one market: options come in thousands. */
 const SHOWN = 500;
-const EVENTS = 2_000;
-const EVENTS_EVERY_MS = 5_000;
 const HOUR_MICROS = 3_600_000_000;
 
 type Market = Feeds['markets'][number];
 
-export function feedsView(sources: Sources): View {
-  const { redis, clock, markets } = sources;
+export function feedsView(sources: Sources, recent: RecentEvents): View {
+  const { clock, markets } = sources;
   const rates = new Rates();
-  let log: { atMs: number; events: LoggedEvent[] } | null = null;
-  // Two thousand events make a page of their own: looked at now and then.
-  const events = async (): Promise<LoggedEvent[]> => {
-    const nowMs = clock.monotonicMs();
-    if (log === null || nowMs - log.atMs > EVENTS_EVERY_MS) log = { atMs: nowMs, events: await newestEvents(redis, EVENTS) };
-    return log.events;
-  };
   const read = async (): Promise<Feeds> => {
-    const [told, found] = await Promise.all([events(), Promise.all(markets.map(({ marketId }) => symbolsOf(sources, marketId)))]);
+    const [told, found] = await Promise.all([recent.read(), Promise.all(markets.map(({ marketId }) => symbolsOf(sources, marketId)))]);
     const nowTs = clock.nowMicros();
     const perS = rates.next(clock.monotonicMs(), new Map(found.flatMap(({ marketId, positions }) =>
       [...positions].map(([symbol, seq]) => [`${marketId} ${symbol}`, seq] as const))));

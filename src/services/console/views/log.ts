@@ -1,16 +1,14 @@
 // What happened, and what could not be stored.
 import { z } from 'zod';
 import { countLetters, findLetter, listLetters, type StoredLetter } from '../../../bus/dlq.ts';
-import { newestEvents } from '../../../bus/event_log.ts';
 import { streamMarketDataKey, systemEventSchema } from '../../../contracts/index.ts';
 import { Refusal, view, type View } from '../hub.ts';
 import type { DeadLetters, Events } from '../shown.ts';
+import type { RecentEvents } from './recent_events.ts';
 import { from, wholeParam, type Sources } from './sources.ts';
 
 const SEVERITIES = systemEventSchema.shape.severity.options;
 const FAMILIES = [...new Set(systemEventSchema.shape.type.options.map((type) => type.split('.')[0]!))];
-/** Looked through where only some are wanted. */
-const LOOKED_AT = 2_000;
 
 const eventParams = z.strictObject({
   /** At least so severe. */
@@ -20,13 +18,13 @@ const eventParams = z.strictObject({
   limit: wholeParam(1, 500, 100),
 });
 
-export function eventsView({ redis }: Sources): View {
+export function eventsView(recent: RecentEvents): View {
   const read = async ({ severity, family, limit }: z.infer<typeof eventParams>): Promise<Events> => {
-    const some = severity !== 'info' || family !== undefined;
-    const events = await from('Redis', newestEvents(redis, some ? LOOKED_AT : limit));
+    const events = await from('Redis', recent.read());
     const least = SEVERITIES.indexOf(severity);
     return {
-      events: events.filter((event) => SEVERITIES.indexOf(event.severity) >= least && (family === undefined || event.type.startsWith(`${family}.`))).slice(0, limit),
+      events: events.filter((event) => SEVERITIES.indexOf(event.severity) >= least)
+        .filter(({ type }) => family === undefined || type.startsWith(`${family}.`)).slice(0, limit),
     };
   };
   return view({ params: eventParams, everyMs: 500, read });

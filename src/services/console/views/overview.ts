@@ -74,7 +74,9 @@ async function allBudgets({ redis, clock, markets }: Sources): Promise<Overview[
 }
 
 /** `position`: sum of the trade numbers of all symbols; its growth is how many trades there were. */
-async function marketFigures({ redis }: Sources, marketId: string): Promise<{ marketId: string; subscribed: number; newestTs: number | null; position: number }> {
+async function marketFigures(
+  { redis }: Sources, marketId: string,
+): Promise<{ marketId: string; subscribed: number; newestTs: number | null; position: number }> {
   const [wanted, positions] = await Promise.all([wantedChannels(redis, marketId), feedPositions(redis, marketId)]);
   const tickers = [...wanted].filter(([, channels]) => channels.includes('ticker')).map(([symbol]) => symbol).slice(0, ASKED);
   const times = await tickerFields(redis, marketId, tickers, ['received_ts']);

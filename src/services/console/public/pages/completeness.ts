@@ -51,23 +51,27 @@ export const completeness: Page = (root, query) => {
   return () => watching.close();
 };
 
+const LEGEND = ['✓ whole', '✓ n healed: in gaps that were filled', 'n missing', '· nothing stored', 'Arrow keys move, Enter tells why'];
+
 function mapOf({ by, rows, columns, expected, missing }: Completeness): HTMLElement {
   if (rows.length === 0) return empty('No trade is stored for these days. Is a distributor running? npm start -- distributor');
   const grid = h('table', { class: 'heat', role: 'grid', 'aria-label': `Completeness by ${by}` },
-    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Instrument'), ...columns.map((column) => h('th', { scope: 'col' }, by === 'day' ? column.slice(5) : column)))),
+    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Instrument'),
+      ...columns.map((column) => h('th', { scope: 'col' }, by === 'day' ? column.slice(5) : column)))),
     h('tbody', {}, ...rows.map(({ marketId, symbol, cells }) => h('tr', {},
       h('th', { scope: 'row' }, symbol, ' ', h('span', { class: 'muted' }, marketId)),
       ...cells.map((cell, n) => h('td', { role: 'gridcell' }, fieldOf({ marketId, symbol, column: columns[n]! }, cell)))))));
   return h('section', { class: 'panel' },
     h('p', {}, `${count(expected)} numbers expected, `, h('strong', { class: missing > 0 ? 'bad' : 'good' }, `${count(missing)} missing`)),
     h('div', { class: 'scroll' }, grid),
-    h('div', { class: 'legend' }, ...['✓ whole', '✓ n healed: in gaps that were filled', 'n missing', '· nothing stored', 'Arrow keys move, Enter tells why'].map((text) => h('span', {}, text))));
+    h('div', { class: 'legend' }, ...LEGEND.map((text) => h('span', {}, text))));
 }
 
 function fieldOf({ marketId, symbol, column }: Field, cell: Cell | null): HTMLElement {
   if (cell === null) return h('span', { class: 'none' }, '·');
   const { missing, healed, expected, why } = cell;
-  const label = `${symbol} of ${marketId}, ${column}: ${count(expected)} expected, ${count(missing)} missing, ${count(healed)} healed${why === null ? '' : `, ${why}`}`;
+  const figures = `${count(expected)} expected, ${count(missing)} missing, ${count(healed)} healed${why === null ? '' : `, ${why}`}`;
+  const label = `${symbol} of ${marketId}, ${column}: ${figures}`;
   const [text, tone] = missing > 0 ? [count(missing), 'holes'] : healed > 0 ? [`✓ ${count(healed)}`, 'healed'] : ['✓', 'full'];
   return h('button', {
     type: 'button', class: tone, 'aria-label': label, title: label, tabindex: -1, 'data-market': marketId, 'data-symbol': symbol, 'data-column': column,

@@ -8,7 +8,10 @@ import { remember, type Page } from '../router.ts';
 type Event = Events['events'][number];
 
 const SEVERITIES = [['info', 'all'], ['warning', 'warning and worse'], ['error', 'error and worse'], ['critical', 'critical only']] as const;
-const FAMILIES = ['market', 'feed', 'gap', 'state', 'subscription', 'dlq', 'audit', 'analyzer', 'job', 'rate', 'memory', 'executor', 'case', 'kill', 'guard', 'service'];
+const FAMILIES = [
+  'market', 'feed', 'gap', 'state', 'subscription', 'instrument', 'dlq', 'audit', 'capture', 'analyzer', 'job', 'rate', 'memory', 'executor', 'case', 'kill',
+  'guard', 'service',
+];
 
 export const events: Page = (root, query) => {
   let severity = query.get('severity') ?? 'info';

@@ -29,7 +29,8 @@ export const market: Page = (root, query) => {
   void ask('instruments').then((answer) => {
     if (left) return;
     if (isTrouble(answer) || answer.instruments.length === 0) {
-      body.replaceChildren(isTrouble(answer) ? trouble(answer.error.message) : empty('Nothing is subscribed yet. Once a receiver runs, its instruments are here.'));
+      body.replaceChildren(isTrouble(answer) ? trouble(answer.error.message)
+        : empty('Nothing is subscribed yet. Once a receiver runs, its instruments are here.'));
       return;
     }
     const picks = picksOf(answer.instruments);
@@ -129,10 +130,12 @@ class MarketView {
   }
 }
 
-function quoteOf({ bid, bidAmount, ask: offer, askAmount, last, mark, index, fundingRate, openInterest, volume24h, receivedTs, status, nowTs }: Quote): HTMLElement[] {
+function quoteOf(quote: Quote): HTMLElement[] {
+  const { bid, bidAmount, ask: offer, askAmount, last, mark, index, fundingRate, openInterest, volume24h, receivedTs, status, nowTs } = quote;
   const plain = (value: string | null): string => (value === null ? '–' : trimmed(value));
   const field = (name: string, value: string, tone = ''): HTMLElement => h('div', {}, h('dt', {}, name), h('dd', { class: tone }, value));
-  const sized = (price: string | null, amount: string | null): string => (price === null ? '–' : amount === null ? trimmed(price) : `${trimmed(price)} × ${trimmed(amount)}`);
+  const sized = (price: string | null, amount: string | null): string =>
+    price === null || amount === null ? plain(price) : `${trimmed(price)} × ${trimmed(amount)}`;
   const optional = ([name, value]: readonly [string, string | null]): HTMLElement[] => (value === null ? [] : [field(name, trimmed(value))]);
   return [
     field('Last', plain(last)), field('Best bid', sized(bid, bidAmount), 'good'), field('Best ask', sized(offer, askAmount), 'bad'),
@@ -142,4 +145,5 @@ function quoteOf({ bid, bidAmount, ask: offer, askAmount, last, mark, index, fun
 }
 
 const tradeOf = ({ ts, side, price, amount }: Trades['trades'][number]): HTMLElement => h('tr', {},
-  h('td', {}, clock(ts)), h('td', { class: side === 'buy' ? 'good' : 'bad' }, side), h('td', { class: 'num' }, trimmed(price)), h('td', { class: 'num' }, trimmed(amount)));
+  h('td', {}, clock(ts)), h('td', { class: side === 'buy' ? 'good' : 'bad' }, side), h('td', { class: 'num' }, trimmed(price)),
+  h('td', { class: 'num' }, trimmed(amount)));

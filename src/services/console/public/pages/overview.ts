@@ -43,7 +43,8 @@ function tiles({ aggregate, stream: told, dlq, gaps, killSwitch }: Overview): HT
   return [
     tile('System', dash(aggregate), toneOfState(aggregate), killSwitch === true ? 'kill switch ON: nothing is sent' : 'worst of all exchanges'),
     tile('Messages', rate(told?.perS ?? null), '', `${count(told?.length ?? null)} in the stream`),
-    tile('Not stored yet', count(lag), lag !== null && lag > 10_000 ? 'warn' : '', group === undefined ? 'no distributor has ever read' : `${duration(group.lagMs)} behind the newest`),
+    tile('Not stored yet', count(lag), lag !== null && lag > 10_000 ? 'warn' : '',
+      group === undefined ? 'no distributor has ever read' : `${duration(group.lagMs)} behind the newest`),
     tile('Gaps open', count(gaps?.open ?? null), (gaps?.open ?? 0) > 0 ? 'warn' : 'good', `${count(gaps?.unfillable ?? null)} cannot be filled`),
     tile('Dead letters', count(dlq), (dlq ?? 0) > 0 ? 'bad' : 'good', 'messages that could not be stored'),
   ];
@@ -64,7 +65,10 @@ function markets({ markets: all, nowTs }: Overview, history: ReadonlyMap<string,
     { name: 'Market', cell: ({ marketId }) => marketId },
     { name: 'Symbols', num: true, cell: ({ subscribed }) => count(subscribed) },
     { name: 'Trades', num: true, cell: ({ tradesPerS }) => rate(tradesPerS) },
-    { name: 'Newest', num: true, cell: ({ newestTs }) => h('span', { class: toneOfAge(newestTs === null ? null : (nowTs - newestTs) / 1000) }, ago(newestTs, nowTs)) },
+    {
+      name: 'Newest', num: true,
+      cell: ({ newestTs }) => h('span', { class: toneOfAge(newestTs === null ? null : (nowTs - newestTs) / 1000) }, ago(newestTs, nowTs)),
+    },
     { name: 'Last two minutes', cell: ({ marketId }) => spark(history.get(marketId) ?? [], `Trades per second of ${marketId} over the last two minutes`) },
   ], all);
 }
@@ -81,8 +85,10 @@ function stream({ stream: told }: Overview): HTMLElement {
 
 function budgets({ budgets: all }: Overview): HTMLElement {
   return h('div', {}, ...all.map(({ pool, left, capacity, bannedMs, banReason }) => h('div', {},
-    h('div', {}, `${pool} `, bannedMs > 0 ? badge(`banned for ${duration(bannedMs)}`, 'bad') : h('span', { class: 'muted' }, `${count(left)} of ${count(capacity)} left`)),
-    h('meter', { min: 0, max: capacity, low: capacity * 0.25, value: Math.max(0, left), 'aria-label': `Budget of ${pool}: ${count(left)} of ${count(capacity)} left` }),
+    h('div', {}, `${pool} `, bannedMs > 0 ? badge(`banned for ${duration(bannedMs)}`, 'bad')
+      : h('span', { class: 'muted' }, `${count(left)} of ${count(capacity)} left`)),
+    h('meter', { min: 0, max: capacity, low: capacity * 0.25, value: Math.max(0, left),
+      'aria-label': `Budget of ${pool}: ${count(left)} of ${count(capacity)} left` }),
     banReason === null ? null : h('div', { class: 'muted break' }, banReason))));
 }
 
@@ -92,7 +98,8 @@ function memory({ memory: told }: Overview): HTMLElement {
   const limit = maxBytes === 0 ? 'no limit' : `of ${bytes(maxBytes)}`;
   return h('div', {},
     h('div', { class: 'tile' }, h('span', { class: 'value' }, bytes(usedBytes)), h('span', { class: 'more' }, `${limit}, at most ${bytes(peakBytes)} so far`)),
-    h('meter', { min: 0, max: maxBytes || peakBytes, high: (maxBytes || peakBytes) * 0.8, value: usedBytes, 'aria-label': `${bytes(usedBytes)} used, ${limit}` }),
+    h('meter', { min: 0, max: maxBytes || peakBytes, high: (maxBytes || peakBytes) * 0.8, value: usedBytes,
+      'aria-label': `${bytes(usedBytes)} used, ${limit}` }),
     h('p', { class: 'muted' }, `${count(keys)} keys · ladder: ${level ?? 'nobody watches (maintenance is not running)'}`));
 }
 

@@ -38,8 +38,10 @@ function tiles({ flags, executors, guardArmed, positions, orders }: Trading): HT
       kill === undefined ? 'never pressed' : `${moment(kill.at)} by ${kill.by}: ${dash(kill.reason)}`),
     tile('Executor', leader === undefined ? 'not running' : dash(leader.mode), leader === undefined ? 'muted' : '',
       leader === undefined ? 'npm start -- executor' : `${leader.role} ${leader.instance}, account ${dash(leader.account)}`),
-    tile('Guard', guardArmed === null ? 'not running' : guardArmed ? 'armed' : 'not armed', guardArmed === true ? 'good' : guardArmed === null ? 'muted' : 'bad', 'cancels when the executor falls silent'),
-    tile('Orders at work', String(live), '', unknown === 0 ? plural(positions.filter(({ amount }) => amount !== '0').length, 'open position') : `${unknown} with unknown outcome`),
+    tile('Guard', guardArmed === null ? 'not running' : guardArmed ? 'armed' : 'not armed',
+      guardArmed === true ? 'good' : guardArmed === null ? 'muted' : 'bad', 'cancels when the executor falls silent'),
+    tile('Orders at work', String(live), '', unknown > 0 ? `${unknown} with unknown outcome`
+      : plural(positions.filter(({ amount }) => amount !== '0').length, 'open position')),
   ];
 }
 
@@ -48,7 +50,8 @@ function drawProfits(box: HTMLElement, points: readonly Profit[], charts: Map<st
   const series = [...Map.groupBy(points, ({ account, currency }) => `${account} ${currency}`)];
   keyed(box, series, ([name]) => name, ([name, all]) => {
     const chart = h('div', { class: 'chart small', role: 'img', 'aria-label': `Profit and loss of ${name}, in all ${all.at(-1)?.total ?? '0'}` });
-    const section = panel(`Profit and loss of ${name}`, '', h('p', { class: 'muted' }, 'After each fill: what the fills brought, the open amount at the fill\'s price, fees taken off; funding is not counted.'), chart);
+    const section = panel(`Profit and loss of ${name}`, '', h('p', { class: 'muted' },
+      'After each fill: what the fills brought, the open amount at the fill\'s price, fees taken off; funding is not counted.'), chart);
     requestAnimationFrame(() => {
       const line = new LineChart(chart, 8);
       line.set(all);
@@ -66,11 +69,13 @@ function tables({ orders, fills, positions, cases, refusals }: Trading): HTMLEle
     section('Positions', positions, 'No position has ever been held.', [
       { name: 'Account', cell: ({ account }) => account }, { name: 'Symbol', cell: ({ symbol }) => symbol },
       { name: 'Amount', num: true, cell: ({ amount }) => amount }, { name: 'Average price', num: true, cell: ({ averagePrice }) => short(averagePrice) },
-      { name: 'Realised', num: true, cell: ({ realised, settle }) => `${short(realised)} ${settle ?? ''}` }, { name: 'Fees', num: true, cell: ({ fees }) => short(fees) },
+      { name: 'Realised', num: true, cell: ({ realised, settle }) => `${short(realised)} ${settle ?? ''}` },
+      { name: 'Fees', num: true, cell: ({ fees }) => short(fees) },
       { name: 'Funding', num: true, cell: ({ funding }) => short(funding) },
     ]),
     section('Orders', orders, 'No order yet. A strategy or a signal makes one: docs/strategies.md', [
-      { name: 'Created', cell: ({ createdTs }) => when(createdTs) }, { name: 'Strategy', cell: ({ strategy }) => strategy }, { name: 'Symbol', cell: ({ symbol }) => symbol },
+      { name: 'Created', cell: ({ createdTs }) => when(createdTs) }, { name: 'Strategy', cell: ({ strategy }) => strategy },
+      { name: 'Symbol', cell: ({ symbol }) => symbol },
       { name: 'Side', cell: ({ side }) => h('span', { class: side === 'buy' ? 'good' : 'bad' }, side) },
       { name: 'Amount', num: true, cell: ({ amount }) => amount }, { name: 'Price', num: true, cell: ({ price, orderType }) => price ?? orderType },
       { name: 'Filled', num: true, cell: ({ filledAmount }) => filledAmount }, { name: 'State', cell: ({ state }) => badge(state, toneOfOrder(state)) },
@@ -80,16 +85,20 @@ function tables({ orders, fills, positions, cases, refusals }: Trading): HTMLEle
       { name: 'Time', cell: ({ ts }) => when(ts) }, { name: 'Symbol', cell: ({ symbol }) => symbol },
       { name: 'Side', cell: ({ side }) => h('span', { class: side === 'buy' ? 'good' : 'bad' }, side) },
       { name: 'Amount', num: true, cell: ({ amount }) => amount }, { name: 'Price', num: true, cell: ({ price }) => price },
-      { name: 'Fee', num: true, cell: ({ fee, feeCurrency }) => `${fee} ${feeCurrency}` }, { name: 'As', cell: ({ liquidity, kind }) => `${liquidity}, ${kind}` },
+      { name: 'Fee', num: true, cell: ({ fee, feeCurrency }) => `${fee} ${feeCurrency}` },
+      { name: 'As', cell: ({ liquidity, kind }) => `${liquidity}, ${kind}` },
     ]),
     section('Risk refusals', refusals, 'Nothing was refused.', [
-      { name: 'Time', cell: ({ at }) => when(at) }, { name: 'Code', cell: ({ code }) => badge(code, 'warn') }, { name: 'Strategy', cell: ({ strategy }) => dash(strategy) },
+      { name: 'Time', cell: ({ at }) => when(at) }, { name: 'Code', cell: ({ code }) => badge(code, 'warn') },
+      { name: 'Strategy', cell: ({ strategy }) => dash(strategy) },
       { name: 'Symbol', cell: ({ symbol }) => dash(symbol) }, { name: 'Why', cell: ({ reason }) => h('span', { class: 'break' }, reason) },
     ]),
     section('Cases', cases, 'No disagreement with the exchange.', [
-      { name: 'Opened', cell: ({ openedTs }) => when(openedTs) }, { name: 'Kind', cell: ({ kind }) => kind }, { name: 'Symbol', cell: ({ symbol }) => dash(symbol) },
+      { name: 'Opened', cell: ({ openedTs }) => when(openedTs) }, { name: 'Kind', cell: ({ kind }) => kind },
+      { name: 'Symbol', cell: ({ symbol }) => dash(symbol) },
       { name: 'Status', cell: ({ status }) => badge(status, status === 'open' || status === 'locked' ? 'bad' : 'good') },
-      { name: 'Ours', cell: ({ ours }) => h('code', { class: 'break' }, JSON.stringify(ours)) }, { name: 'Theirs', cell: ({ theirs }) => h('code', { class: 'break' }, JSON.stringify(theirs)) },
+      { name: 'Ours', cell: ({ ours }) => h('code', { class: 'break' }, JSON.stringify(ours)) },
+      { name: 'Theirs', cell: ({ theirs }) => h('code', { class: 'break' }, JSON.stringify(theirs)) },
       { name: 'Decision', cell: ({ decision }) => h('span', { class: 'break' }, dash(decision)) },
     ]),
   ];
