@@ -1,5 +1,5 @@
-// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|analyzer|backtest|orders|soak …] [--frames PATH] [--rate N] [--seconds N]
-// [--minutes N] [--rows N] [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
+// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|analyzer|backtest|console|orders|soak …] [--frames PATH]
+// [--rate N] [--seconds N] [--minutes N] [--rows N] [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
 // Every figure stands beside a floor that was measured in the same run; quote the ratios.
 import { existsSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -10,6 +10,7 @@ import { analyzerTables, benchAnalyzer } from './bench/analyzer.ts';
 import { backtestTables, benchBacktest } from './bench/backtest.ts';
 import { benchCapture } from './bench/capture.ts';
 import { benchLatency, benchSustained } from './bench/end-to-end.ts';
+import { benchConsole, consoleTables } from './bench/console.ts';
 import { framesFrom, framesFromSimulator } from './bench/frames.ts';
 import { benchHeal } from './bench/heal.ts';
 import { rate, table } from './bench/measure.ts';
@@ -21,7 +22,7 @@ import { benchQueries } from './bench/queries.ts';
 import { benchSoak } from './bench/soak.ts';
 import { userPath } from './local/user_path.ts';
 
-const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'analyzer', 'backtest', 'orders', 'soak'] as const;
+const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'analyzer', 'backtest', 'console', 'orders', 'soak'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -251,9 +252,8 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
     async analyzer({ rows, rounds, seconds }) {
       return analyzerTables(await benchAnalyzer(rows, rounds, seconds));
     },
-    async backtest({ rows, rounds }) {
-      return backtestTables(await benchBacktest(rows, rounds));
-    },
+    backtest: async ({ rows, rounds }) => backtestTables(await benchBacktest(rows, rounds)),
+    console: async ({ rate: asked = 5_000, seconds }) => consoleTables(await benchConsole(asked, seconds)),
     async orders({ rate: asked, seconds }) {
       const result = await benchOrders(asked, seconds);
       return [{ result, rows: ordersTable(result) }];
