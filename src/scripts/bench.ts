@@ -1,4 +1,4 @@
-// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|analyzer|backtest|console|orders|soak …] [--frames PATH]
+// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|overhead|analyzer|backtest|console|orders|soak …] [--frames PATH]
 // [--rate N] [--seconds N] [--minutes N] [--rows N] [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
 // Every figure stands beside a floor that was measured in the same run; quote the ratios.
 import { existsSync, writeFileSync } from 'node:fs';
@@ -16,13 +16,15 @@ import { benchHeal } from './bench/heal.ts';
 import { rate, table } from './bench/measure.ts';
 import { benchNormalise, normaliseTable } from './bench/normalise.ts';
 import { benchOrders, ordersTable } from './bench/orders.ts';
+import { benchOverhead, overheadTables } from './bench/overhead.ts';
 import { benchPersist } from './bench/persist.ts';
 import { benchPublish } from './bench/publish.ts';
 import { benchQueries } from './bench/queries.ts';
 import { benchSoak } from './bench/soak.ts';
 import { userPath } from './local/user_path.ts';
 
-const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'analyzer', 'backtest', 'console', 'orders', 'soak'] as const;
+const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'overhead',
+  'analyzer', 'backtest', 'console', 'orders', 'soak'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -226,6 +228,7 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
         },
       ];
     },
+    overhead: async ({ rows, rounds }) => overheadTables(await benchOverhead(rows, rounds)),
     async capture({ rows, rounds }) {
       const r = await benchCapture(Math.min(rows, 300_000), rounds);
       return [
@@ -238,11 +241,9 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
               'off/s': rate(r.offPerSecond),
               'on/s': rate(r.onPerSecond),
               'on / off (≥ 97 %)': percent(r.onToOff),
-              'main thread off µs': r.threadMicrosPerFrame.off.toFixed(2),
-              'on µs': r.threadMicrosPerFrame.on.toFixed(2),
+              'main thread off µs': r.threadMicrosPerFrame.off.toFixed(2), 'on µs': r.threadMicrosPerFrame.on.toFixed(2),
               'main thread off / on (≥ 97 %)': percent(r.threadOffToOn),
-              'process off µs': r.cpuMicrosPerFrame.off.toFixed(2),
-              ' on µs': r.cpuMicrosPerFrame.on.toFixed(2),
+              'process off µs': r.cpuMicrosPerFrame.off.toFixed(2), ' on µs': r.cpuMicrosPerFrame.on.toFixed(2),
               'bytes/frame': r.bytesPerFrame.toFixed(1),
             },
           ],

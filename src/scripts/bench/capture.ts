@@ -29,7 +29,7 @@ export interface CaptureResult {
   bytesPerFrame: number;
 }
 
-interface Flood {
+export interface Flood {
   url: string;
   /** Sends frames to the one connection, as fast as it is read. */
   send(bytes: Buffer): Promise<void>;
@@ -53,10 +53,10 @@ interface Run {
 const FIRST_ID = 5_000_000_000;
 const SLICE = 256 * 1024;
 /** Not timed: compilation. */
-const WARM_FRAMES = 50_000;
+export const WARM_FRAMES = 50_000;
 
 /** Trades `first` … of one symbol as the socket's bytes: unmasked text frames. */
-function framesOf(first: number, frames: number): Buffer {
+export function framesOf(first: number, frames: number): Buffer {
   const parts = Array.from({ length: frames }, (_frame, n) => {
     const i = first + n;
     const ms = 1_790_000_000_000 + Math.floor(i / 20);
@@ -68,7 +68,7 @@ function framesOf(first: number, frames: number): Buffer {
 }
 
 /** An exchange that acknowledges what it is asked, and then floods. */
-async function openFlood(): Promise<Flood> {
+export async function openFlood(): Promise<Flood> {
   const server = createServer((_request, response) => response.end('[]'));
   const accept = new WebSocketServer({ noServer: true, perMessageDeflate: false });
   let current: Duplex | null = null;
@@ -101,7 +101,7 @@ async function openFlood(): Promise<Flood> {
 }
 
 /** CPU seconds of a process's main thread. */
-function threadSeconds(pid: number): number {
+export function threadSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;

@@ -71,7 +71,8 @@ function medianCpu(rounds: readonly Round['cpuMicros'][]): Round['cpuMicros'] {
   return { distributor: of('distributor'), redis: of('redis'), postgres: of('postgres') };
 }
 
-async function simulatorUrl(stage: Stage): Promise<Record<string, string>> {
+/** A simulator that says little, for what wants one to be there. */
+export async function simulatorUrl(stage: Stage): Promise<Record<string, string>> {
   const { freePort } = await import('../local/child.ts');
   const port = await freePort();
   await stage.service('simulator', { SIM_PORT: String(port), SIM_RATE: '1' });
@@ -88,7 +89,7 @@ async function empty(client: pg.Client): Promise<void> {
   await client.query('CHECKPOINT');
 }
 
-async function fillStream(redis: Redis, trades: readonly BenchTrade[]): Promise<void> {
+export async function fillStream(redis: Redis, trades: readonly BenchTrade[]): Promise<void> {
   for (let i = 0; i < trades.length; i += 1000) {
     const batch = redis.pipeline();
     for (const trade of trades.slice(i, i + 1000)) batch.xadd(streamMarketDataKey, '*', 'payload', trade.payload);
