@@ -95,14 +95,16 @@ describe('rights of the roles', () => {
   it('let those make and drop day partitions that must, and only of the two tables', async () => {
     for (const service of DATABASE_SERVICES) {
       const may = ['distributor', 'backfill', 'governor', 'maintenance'].includes(service);
-      expect(`${service} ${await as(service, `SELECT ensure_day_partitions('tickers', '2020-01-01', '2020-01-02')`)}`).toBe(`${service} ${may ? 'ok' : DENIED}`);
+      const made = await as(service, `SELECT ensure_day_partitions('tickers', '2020-01-01', '2020-01-02')`);
+      expect(`${service} ${made}`).toBe(`${service} ${may ? 'ok' : DENIED}`);
       const drops = service === 'maintenance';
       expect(`${service} ${await as(service, `SELECT drop_day_partition('public_trades', '2024-10-04')`)}`).toBe(`${service} ${drops ? 'ok' : DENIED}`);
       expect(await as(service, `SELECT copy_table_rights('public_trades', 'orders')`)).toBe(DENIED);
     }
     expect(await as('maintenance', `SELECT ensure_day_partitions('orders', '2020-01-01', '2020-01-02')`)).toBe('22023');
     expect(await as('maintenance', `SELECT drop_day_partition('orders', '2020-01-01')`)).toBe('22023');
-    const { rows } = await client.query(`SELECT drop_day_partition('public_trades', '2024-10-05') AS there, drop_day_partition('public_trades', '2024-10-09') AS no`);
+    const { rows } = await client.query(
+      `SELECT drop_day_partition('public_trades', '2024-10-05') AS there, drop_day_partition('public_trades', '2024-10-09') AS no`);
     expect(rows).toEqual([{ there: true, no: false }]);
   });
 
