@@ -33,7 +33,8 @@ beforeAll(async () => {
   redis = new Redis(server.url);
   await pool.query(`INSERT INTO instruments (market_id, symbol, exchange, status) VALUES ('deribit', 'BTC-PERPETUAL', 'deribit', 'open'),
     ('deribit', 'ETH-PERPETUAL', 'deribit', 'open')`);
-  await pool.query(`INSERT INTO trade_coverage (instrument_id, day, seqs, healed) VALUES (1, to_timestamp($1)::date, '{[1,10),[20,60)}', '{[4,5)}')`, [AT / 1000]);
+  await pool.query(`INSERT INTO trade_coverage (instrument_id, day, seqs, healed)
+    VALUES (1, to_timestamp($1)::date, '{[1,10),[20,60)}', '{[4,5)}')`, [AT / 1000]);
   await pool.query(`INSERT INTO trade_extent VALUES (1, '{[1,10),[20,60)}')`);
   await pool.query(`INSERT INTO data_gaps (instrument_id, from_seq, to_seq, status, reason, detected_at, closed_at) VALUES
     (1, 4, 4, 'closed', 'receiver restart', to_timestamp($1), to_timestamp($1)), (1, 10, 19, 'open', 'sequence jump', to_timestamp($1), NULL)`, [AT / 1000]);
@@ -96,7 +97,8 @@ describe('trace', () => {
 
   it('finds an aggregate by any number of its run, and who has its entry in hand', async () => {
     expect(await lineage('--seq', '23')).toMatchObject({
-      trade: { seq: 20, seqLast: 25 }, stream: { id: `${AT + 5}-0`, deliveries: [{ group: 'analyzer', state: 'waiting' }, { group: 'distributor', state: 'waiting' }] },
+      trade: { seq: 20, seqLast: 25 },
+      stream: { id: `${AT + 5}-0`, deliveries: [{ group: 'analyzer', state: 'waiting' }, { group: 'distributor', state: 'waiting' }] },
     });
     await redis.xgroup('SETID', streamMarketDataKey, 'distributor', `${AT + 6}-0`);
     await redis.hset(runsKey(streamMarketDataKey, 'distributor'), `${AT + 5}-0`, `${AT + 6}-0 2 distributor-7`);
@@ -137,7 +139,8 @@ describe('trace', () => {
   it.each([
     [['--symbol', 'BTC-PERPETUAL', '--seq', '1'], '--market is missing'],
     [['--market', 'deribt', '--symbol', 'X', '--seq', '1'], '--market: "deribt" is not one of deribit, binance_spot, binance_usdm, did you mean deribit?'],
-    [['--market', 'deribit', '--symbol', 'BTC-PERPETUL', '--seq', '1'], '--symbol: "BTC-PERPETUL" is not an instrument of deribit, did you mean BTC-PERPETUAL?'],
+    [['--market', 'deribit', '--symbol', 'BTC-PERPETUL', '--seq', '1'],
+      '--symbol: "BTC-PERPETUL" is not an instrument of deribit, did you mean BTC-PERPETUAL?'],
     [[...BTC], 'give one of --trade-id and --seq'],
     [[...BTC, '--seq', '1', '--trade-id', '1'], 'give one of --trade-id and --seq'],
     [[...BTC, '--seq', '-1'], 'Option \'--seq\''],

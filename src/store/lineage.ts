@@ -111,7 +111,7 @@ export interface HoldingGap {
 
 /** The gaps that touch from..to, the oldest first. */
 export async function gapsOfSeq(db: Db, instrumentId: number, from: number, to: number): Promise<HoldingGap[]> {
-  const { rows } = await db.query<{ gap_id: string; from_seq: string; to_seq: string; status: string; reason: string; detected: string; closed: string | null }>(
+  const { rows } = await db.query<Record<'gap_id' | 'from_seq' | 'to_seq' | 'status' | 'reason' | 'detected', string> & { closed: string | null }>(
     `SELECT gap_id, from_seq, to_seq, status, reason, (extract(epoch FROM detected_at) * 1000000)::int8 AS detected,
        (extract(epoch FROM closed_at) * 1000000)::int8 AS closed
      FROM data_gaps WHERE instrument_id = $1 AND from_seq <= $3 AND to_seq >= $2 ORDER BY detected_at, gap_id`, [instrumentId, from, to]);

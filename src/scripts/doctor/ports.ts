@@ -16,7 +16,8 @@ const CONNECT_MS = 1_000;
 
 /** This machine's addresses that others can reach. */
 export const outsideAddresses = (): string[] =>
-  Object.values(networkInterfaces()).flatMap((list) => (list ?? []).filter(({ internal, family }) => !internal && family === 'IPv4').map(({ address }) => address));
+  Object.values(networkInterfaces()).flatMap((list) =>
+    (list ?? []).filter(({ internal, family }) => !internal && family === 'IPv4').map(({ address }) => address));
 
 function accepts(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -49,7 +49,8 @@ describe('servers', () => {
     ['postgres durability', {}, 'ok'], ['postgres durability', { synchronous_commit: 'off' }, 'warn'], ['postgres durability', { fsync: 'off' }, 'fail'],
     ['postgres jit', {}, 'ok'], ['postgres jit', { jit: 'on' }, 'warn'],
     ['postgres commit times', {}, 'ok'], ['postgres commit times', { track_commit_timestamp: 'off' }, 'warn'],
-    ['postgres connections', {}, 'ok'], ['postgres connections', { max_connections: '24' }, 'warn'], ['postgres connections', { max_connections: '12' }, 'warn'],
+    ['postgres connections', {}, 'ok'], ['postgres connections', { max_connections: '24' }, 'warn'],
+    ['postgres connections', { max_connections: '12' }, 'warn'],
     ['postgres connections', { max_connections: '10' }, 'fail'],
   ])('%s with %j is %s', (name, over, level) => {
     const found = settingFindings({ settings: { ...good, ...over }, connections: 10 });
@@ -68,7 +69,8 @@ describe('servers', () => {
   });
 
   it('tells a disk that fills up', () => {
-    const found = [[500e9, 1000e9], [50e9, 1000e9], [4e9, 20e9], [15e9, 1000e9], [0.5e9, 20e9]].map(([free = 0, total = 0]) => diskFinding('disk', free, total));
+    const found = [[500e9, 1000e9], [50e9, 1000e9], [4e9, 20e9], [15e9, 1000e9], [0.5e9, 20e9]]
+      .map(([free = 0, total = 0]) => diskFinding('disk', free, total));
     expect(levels(found)).toEqual(['ok', 'warn', 'warn', 'fail', 'fail']);
     expectRemedies(found);
   });
@@ -77,7 +79,8 @@ describe('servers', () => {
     expect([aclFinding('default', true, '127.0.0.1'), aclFinding('default', false, '10.1.2.3'), aclFinding('default', true, 'redis.example.com')]
       .map(({ level }) => level)).toEqual(['warn', 'warn', 'fail']);
     expect(await redisAclFinding(redis, '127.0.0.1')).toMatchObject({ level: 'warn', detail: 'whoever reaches 127.0.0.1 may do anything' });
-    const names = ['receiver', 'distributor', 'analyzer', 'backfill', 'executor', 'guard', 'governor', 'maintenance', 'notifier', 'strategy', 'console', 'operator'];
+    const names = ['receiver', 'distributor', 'analyzer', 'backfill', 'executor', 'guard', 'governor',
+      'maintenance', 'notifier', 'strategy', 'console', 'operator'];
     const guarded = await ownRedis({ passwords: Object.fromEntries(names.map((name) => [name, `${name}-password`])) as never });
     const client = new Redis(guarded.url);
     try {
@@ -154,7 +157,9 @@ describe('work', () => {
   it('tells bans and spent rate budgets', async () => {
     expect((await banFinding(redis, 'binance')).level).toBe('ok');
     await redis.set(banKey('binance'), 'HTTP 429', 'PX', 60_000);
-    expect(await banFinding(redis, 'binance')).toMatchObject({ level: 'warn', detail: expect.stringMatching(/^for another (59|60)\.\d s: HTTP 429$/) as string });
+    expect(await banFinding(redis, 'binance')).toMatchObject({
+      level: 'warn', detail: expect.stringMatching(/^for another (59|60)\.\d s: HTTP 429$/) as string,
+    });
     await redis.set(banKey('binance'), 'HTTP 418', 'PX', 7_200_000);
     expect((await banFinding(redis, 'binance')).level).toBe('fail');
     expect(levels(await budgetFinding(redis, 'binance_spot', 5_000))).toEqual(['ok']);
@@ -172,8 +177,9 @@ describe('trading', () => {
     return path;
   };
   const config = (over: Partial<TradingConfig> = {}): TradingConfig => ({
-    mode: 'observe', market: { marketId: 'deribit', exchange: 'deribit', restUrl: '', wsUrl: '', liveHost: '', testHost: '' }, clientId: { value: null, file: null },
-    clientSecret: { value: null, file: null }, riskFile: null, strategiesFile: null, liveTrading: false, liveAccount: null, signalKeyFile: null,
+    mode: 'observe', market: { marketId: 'deribit', exchange: 'deribit', restUrl: '', wsUrl: '', liveHost: '', testHost: '' },
+    clientId: { value: null, file: null }, clientSecret: { value: null, file: null }, riskFile: null, strategiesFile: null, liveTrading: false,
+    liveAccount: null, signalKeyFile: null,
     killFile: join(folder, 'kill'), ...over,
   });
   const fromFile = (path: string): { value: null; file: string } => ({ value: null, file: path });
@@ -199,7 +205,8 @@ describe('trading', () => {
   });
 
   it('tells missing limits', () => {
-    const found = [config(), config({ mode: 'paper', riskFile: file('risk.yml', 0o644) }), config({ mode: 'paper' }), config({ mode: 'paper', riskFile: '/nowhere' })];
+    const found = [config(), config({ mode: 'paper', riskFile: file('risk.yml', 0o644) }), config({ mode: 'paper' }),
+      config({ mode: 'paper', riskFile: '/nowhere' })];
     expect(levels(found.map(riskFinding))).toEqual(['ok', 'ok', 'fail', 'fail']);
   });
 
@@ -218,7 +225,8 @@ describe('trading', () => {
     expect(rows({ executors: [{ instance: '2', says: { role: 'standby' } }], guards: [{ instance: '1', says: { armed: false, reason: 'no key' } }] }))
       .toEqual(['fail', 'ok', 'ok', 'fail']);
     expect(rows({ executors: [{ instance: '1', says: { role: 'leader', mode: 'observe' } }], guards: [guard] })).toEqual(['warn', 'ok', 'ok', 'ok']);
-    expect(rows({ config: config({ mode: 'paper' }), executors: [{ instance: '1', says: { role: 'leader', mode: 'paper' } }] })).toEqual(['ok', 'ok', 'ok', 'warn']);
+    expect(rows({ config: config({ mode: 'paper' }), executors: [{ instance: '1', says: { role: 'leader', mode: 'paper' } }] }))
+      .toEqual(['ok', 'ok', 'ok', 'warn']);
     expect(await readTradingState(pool)).toEqual(none);
     await pool.query(`INSERT INTO trading_flags (name, value, by, reason) VALUES ('kill_switch', 'on', 'me', 'drill')`);
     await pool.query(`INSERT INTO trading_cases (account, kind, symbol, ours, theirs, evidence, status, decision, opened_at, updated_at)

@@ -14,16 +14,20 @@ const GB = 1e9;
 
 /** One row for each setting that data or speed depends on. */
 export function settingFindings({ settings, connections }: ServerFacts): Finding[] {
-  return [durability(settings), connectionFinding(Number(settings.max_connections), connections), jit(settings.jit), commitTimes(settings.track_commit_timestamp)];
+  return [
+    durability(settings), connectionFinding(Number(settings.max_connections), connections), jit(settings.jit), commitTimes(settings.track_commit_timestamp),
+  ];
 }
 
 function durability(settings: ServerFacts['settings']): Finding {
   const name = 'postgres durability';
   const off = (['fsync', 'full_page_writes'] as const).filter((setting) => settings[setting] === 'off');
-  if (off.length > 0) return fail(name, `${off.join(', ')} off`, `ALTER SYSTEM SET ${off[0]} = on, and reload: a crash of the machine may destroy the database`);
+  if (off.length > 0) {
+    return fail(name, `${off.join(', ')} off`, `ALTER SYSTEM SET ${off[0]} = on, and reload: a crash of the machine may destroy the database`);
+  }
   const { synchronous_commit: commit = '?' } = settings;
   return commit === 'off' || commit === 'local'
-    ? warn(name, `synchronous_commit ${commit}`, 'ALTER SYSTEM SET synchronous_commit = on: the fleet sets it for itself, other writers lose what they believe stored')
+    ? warn(name, `synchronous_commit ${commit}`, 'ALTER SYSTEM SET synchronous_commit = on: others than the fleet lose what they believe stored')
     : ok(name, `fsync on, synchronous_commit ${commit}`);
 }
 
@@ -64,7 +68,8 @@ export async function redisAclFinding(redis: Redis, host: string): Promise<Findi
 export function diskFinding(name: string, free: number, total: number, inside = ''): Finding {
   const share = free / total;
   const detail = `${(free / GB).toFixed(1)} GB of ${(total / GB).toFixed(0)} GB free${inside}`;
-  const remedy = 'make room: TRADES_RETENTION_DAYS and TICKERS_RETENTION_DAYS drop old days, CAPTURE_MAX_MB bounds the capture, npm run maintenance -- memory tells what is big';
+  const remedy = 'make room: TRADES_RETENTION_DAYS and TICKERS_RETENTION_DAYS drop old days, CAPTURE_MAX_MB bounds the capture; '
+    + 'npm run maintenance -- memory tells what is big';
   if (free < GB || share < 0.02) return fail(name, detail, remedy);
   return free < 5 * GB || share < 0.1 ? warn(name, detail, remedy) : ok(name, detail);
 }

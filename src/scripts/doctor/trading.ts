@@ -79,7 +79,8 @@ function lockFinding({ locked }: TradingState): Finding {
   if (first === undefined) return ok('executor lock', 'not locked');
   const { caseId, kind, symbol, decision } = first;
   const more = locked.length === 1 ? '' : `, and ${locked.length - 1} more`;
-  return fail('executor lock', `locked by case ${caseId}: ${decision ?? kind}${symbol === null ? '' : ` of ${symbol}`}${more}`, 'docs/runbooks/position-mismatch.md');
+  const why = `${decision ?? kind}${symbol === null ? '' : ` of ${symbol}`}`;
+  return fail('executor lock', `locked by case ${caseId}: ${why}${more}`, 'docs/runbooks/position-mismatch.md');
 }
 
 function killFinding({ config: { killFile }, state: { killSwitch } }: TradingFacts): Finding {

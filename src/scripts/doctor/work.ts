@@ -78,7 +78,8 @@ export async function banFinding(redis: Redis, exchange: string): Promise<Findin
   const name = `ban ${exchange}`;
   const ban = await readBan(redis, exchange);
   if (ban === null) return ok(name, 'none');
-  return (ban.leftMs > LONG_BAN_MS ? fail : warn)(name, `for another ${age(ban.leftMs)}: ${ban.reason}`, 'wait; does anything else use this address with the exchange?');
+  const detail = `for another ${age(ban.leftMs)}: ${ban.reason}`;
+  return (ban.leftMs > LONG_BAN_MS ? fail : warn)(name, detail, 'wait; does anything else use this address with the exchange?');
 }
 
 /** What is left of a market's rate limit. */

@@ -297,7 +297,8 @@ describe('npm start -- maintenance', () => {
     };
     await live({}, async (health, metric) => {
       await until(() => Object.keys(health.report()).length === 9 && health.ready);
-      expect(Object.keys(health.report()).sort()).toEqual(['database', 'heartbeats', 'instruments', 'keys', 'ladder', 'partitions', 'redis', 'streams', 'trim']);
+      expect(Object.keys(health.report()).sort())
+        .toEqual(['database', 'heartbeats', 'instruments', 'keys', 'ladder', 'partitions', 'redis', 'streams', 'trim']);
       expect(await metric('maintenance_instances')).toContain('of="maintenance",service="maintenance"} 1');
       expect(await metric('maintenance_runs_total')).toContain('task="trim",outcome="done"');
     });

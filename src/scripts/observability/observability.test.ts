@@ -121,7 +121,9 @@ describe('rules and dashboard', () => {
   });
 
   it('is published on 127.0.0.1 only, whatever runs in Compose', () => {
-    const { services } = load(read('docker-compose.yml'), { schema: undefined } as never) as { services: Record<string, { ports?: string[]; profiles?: string[] }> };
+    const { services } = load(read('docker-compose.yml')) as {
+      services: Record<string, { ports?: string[]; profiles?: string[] }>;
+    };
     const ports = Object.values(services).flatMap((service) => service.ports ?? []);
     expect(ports.length).toBeGreaterThan(3);
     expect(ports.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
@@ -172,8 +174,8 @@ describe.skipIf(!installed('prometheus'))('against a fleet that runs', () => {
         const silent: string[] = [];
         for (const { where, expr } of shown) if ((await value(expr)) === 0) silent.push(where);
         // What has not happened yet has no series, and some services are not part of this fleet.
-        const away = ['Alerts firing', 'Missing and healed', 'Events', 'Socket to event', 'Symbols', 'Stops', 'Guard armed', 'Live orders', 'Signals and refusals', 'Signal to wire',
-          'Lapses'];
+        const away = ['Alerts firing', 'Missing and healed', 'Events', 'Socket to event', 'Symbols', 'Stops', 'Guard armed', 'Live orders',
+          'Signals and refusals', 'Signal to wire', 'Lapses'];
         expect([...new Set(silent)].filter((where) => !away.includes(where))).toEqual([]);
         const { groups } = await api<{ groups: { rules: { name: string; health: string; lastError?: string; state: string }[] }[] }>('rules');
         const judged = groups.flatMap((group) => group.rules);
