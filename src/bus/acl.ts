@@ -202,9 +202,9 @@ const RIGHTS: Readonly<Record<RedisUser, Rights>> = {
     ],
     channels: ['channel:*'],
   },
-  // People and their commands (doctor, dlq, audit, system-lock, runbooks): all data, and the server's limits; not the server itself.
+  // People and their commands (doctor, dlq, audit, system-lock, runbooks): their own server, all of it. No service logs in so.
   operator: {
-    base: ['@all', '-@admin', '-@dangerous', 'info', 'config|get', 'config|set', 'client|list', 'slowlog|get'],
+    base: ['@all'],
     rules: [],
     channels: [ANY],
   },
