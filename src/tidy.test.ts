@@ -105,7 +105,8 @@ describe('architecture', () => {
   });
 
   it('names exchanges only where they live', () => {
-    const home = /^src\/(exchanges\/(deribit|binance|registry)|simulator\/|testing\/|scripts\/(backtest|bench|chaos)\/)|\.test\.ts$|^src\/runtime\/variables\.ts$/;
+    const home =
+      /^src\/(exchanges\/(deribit|binance|registry)|simulator\/|testing\/|scripts\/(backtest|bench|chaos)\/)|\.test\.ts$|^src\/runtime\/variables\.ts$/;
     expect(
       offenders(
         ({ text }) => /['"`/](deribit|binance)/i.exec(withoutComments(text))?.[0] ?? null,

@@ -85,9 +85,12 @@ async function look(pool: Pool, { book, all }: Options, at: Look): Promise<Line[
       }));
     case 'cases':
       return (await listCases(pool, at, all || at.since !== null)).map((row) => ({
-        row, key: `${row.caseId} ${row.updatedTs} ${row.status}`,
-        text: `${row.caseId.padStart(5)}  ${time(row.updatedTs)}  ${row.status.padEnd(6)} ${row.kind} ${row.symbol ?? ''}`
-          + `  ours ${plain(JSON.stringify(row.ours))}  the exchange's ${plain(JSON.stringify(row.theirs))}${row.decision === null ? '' : `  → ${plain(row.decision)}`}`,
+        row,
+        key: `${row.caseId} ${row.updatedTs} ${row.status}`,
+        text:
+          `${row.caseId.padStart(5)}  ${time(row.updatedTs)}  ${row.status.padEnd(6)} ${row.kind} ${row.symbol ?? ''}` +
+          `  ours ${plain(JSON.stringify(row.ours))}  the exchange's ${plain(JSON.stringify(row.theirs))}` +
+          (row.decision === null ? '' : `  → ${plain(row.decision)}`),
       }));
   }
 }
