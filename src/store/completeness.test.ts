@@ -119,7 +119,8 @@ describe('gaps', () => {
     const second = settleGaps(pool, 1, [1, 20], [], null);
     // It waits for the row, and finds it settled.
     for (let waits = 0; waits === 0;) {
-      const { rows } = await first.query<{ n: number }>(
+      // Not on `first`: within a transaction pg_stat_activity stays what it was at the first look.
+      const { rows } = await pool.query<{ n: number }>(
         `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`);
       waits = rows[0]!.n;
     }
