@@ -152,7 +152,7 @@ describe('an audit', () => {
   });
 
   it('that the exchange does not answer fails, says nothing of the data, and is tried again', async () => {
-    stage.simulator.inject({ kind: 'rest_status', market_id: MARKET, mode: '500', count: 6 });
+    stage.simulator.inject({ kind: 'rest_status', market_id: MARKET, mode: '500', count: 6, path: 'klines' });
     await ask();
     expect(await ask()).toBe(false);
     await governor();
@@ -162,7 +162,7 @@ describe('an audit', () => {
   });
 
   it('that is interrupted goes back to the queue, and its exchange stays AUDITING for whoever goes on', async () => {
-    stage.simulator.inject({ kind: 'rest_status', market_id: MARKET, mode: '418', count: 1 });
+    stage.simulator.inject({ kind: 'rest_status', market_id: MARKET, mode: '418', count: 1, path: 'klines' });
     await ask();
     const one = await governor();
     await until(async () => (await redis().keys('ban:*')).length === 1);
