@@ -110,7 +110,7 @@ it('an audit that nobody does any more, and a lock that a dead bootstrap held, e
 
 it('instruments that could not be read are read again soon, not at the next time', async () => {
   await boot();
-  stage.simulator.inject({ kind: 'rest_status', market_id: 'deribit', mode: '418', count: 1 });
+  stage.simulator.inject({ kind: 'rest_status', market_id: 'deribit', mode: '418', count: 1, path: 'get_instruments' });
   const { health } = await governor({ resyncMs: 6_000 });
   const part = (): { ok: boolean } | undefined => health.report()['instruments'];
   await until(() => part()?.ok === false);
