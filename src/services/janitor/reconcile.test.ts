@@ -52,8 +52,12 @@ it('an exchange is healthy as long as its gaps heal, and again once they did', a
   expect(await reason()).toContain('gaps: 0 being healed, 1 open for more than 10 minutes');
   await client.query(`UPDATE data_gaps SET status = 'closed', closed_at = now()`);
   await becomes('HEALTHY');
-  const { rows } = await client.query<{ line: string }>(`SELECT from_state || ' ' || to_state || ' by ' || by AS line FROM state_log ORDER BY ver`);
-  expect(rows.map(({ line }) => line).slice(-2)).toEqual(['HEALTHY RECONCILING by governor', 'RECONCILING HEALTHY by governor']);
+  const last = async (): Promise<string[]> =>
+    (await client.query<{ line: string }>(`SELECT from_state || ' ' || to_state || ' by ' || by AS line FROM state_log ORDER BY ver`)).rows
+      .map(({ line }) => line).slice(-2);
+  // The log follows the state by a moment.
+  await until(async () => (await last())[1] === 'RECONCILING HEALTHY by governor');
+  expect(await last()).toEqual(['HEALTHY RECONCILING by governor', 'RECONCILING HEALTHY by governor']);
 });
 
 it('a feed that is lost for longer than the grace costs the health; a bootstrap waits for it, too', async () => {
