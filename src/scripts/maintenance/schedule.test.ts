@@ -36,7 +36,10 @@ it('runs each task at its times, and one that fails again at its next time', asy
   const stop = new AbortController();
   const runs = new Map<string, number[]>();
   const failures: string[] = [];
-  const loops = Object.entries<TaskEntry>(TASKS).flatMap(([name, { timing }]) => timing === null ? [] : [runAtTimes({
+  // What runs by the second would be 150,000 of the runs, and shows nothing that the others do not.
+  const slow = Object.entries<TaskEntry>(TASKS).filter(([, { timing }]) => timing !== null && timing.next(0) >= 60_000);
+  expect(Object.keys(TASKS).filter((name) => !slow.some(([other]) => other === name))).toEqual(['memory', 'ladder', 'heartbeats']);
+  const loops = slow.flatMap(([name, { timing }]) => timing === null ? [] : [runAtTimes({
     timing, nowMs: () => time.nowMs, pause: time.pause, signal: stop.signal,
     run: () => {
       runs.set(name, [...(runs.get(name) ?? []), time.nowMs]);

@@ -61,8 +61,11 @@ function worker(): ChildProcess {
   return child;
 }
 
-const idle = async (queue: string): Promise<boolean> =>
-  (await stage.published.redis.llen(queue)) + (await stage.published.redis.hlen(`leased:${queue}`)) === 0;
+/** Both looked at in one moment: a job whose lease runs out in between would be seen nowhere. */
+const idle = async (queue: string): Promise<boolean> => {
+  const counts = await stage.published.redis.multi().llen(queue).hlen(`leased:${queue}`).exec();
+  return counts?.every(([, count]) => count === 0) === true;
+};
 
 /** Workers one after another; each is killed some time after it asked for its 2nd to 4th page. The last one may finish. */
 async function workUnderFire(queue: string, job: object, seed: number): Promise<void> {
