@@ -181,7 +181,7 @@ describe('figures', () => {
     await until(async () => (await figure('state', { exchange: 'deribit' })) === 1);
     expect(await figure('ban_seconds', { exchange: 'deribit' })).toBe(0);
     expect([await figure('state', { exchange: 'deribit' }), await figure('state', { exchange: 'deribit', state: 'BOOTSTRAPPING' })]).toEqual([1, 0]);
-    await until(async () => (await figure('clock_offset_seconds', { market: 'binance_usdm' })) !== 0);
-    expect(await figure('clock_offset_seconds', { market: 'binance_usdm' })).toBeCloseTo(-60, 0);
+    await until(async () => (await figure('clock_offset_seconds', { market: 'deribit' })) !== 0);
+    expect(await figure('clock_offset_seconds', { market: 'deribit' })).toBeCloseTo(-60, 0);
   });
 });
