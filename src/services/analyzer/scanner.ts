@@ -121,7 +121,8 @@ export class MessageScanner {
         case KEYS.price:
           return this.#decimal(value, end) && ((fields.price = this.#number), ++this.#seen > 0);
         case KEYS.amount:
-          return this.#decimal(value, end) && this.#number >= 0 && ((fields.amount = this.#number), ++this.#seen > 0);
+          // An amount has no sign, not even that of -0.
+          return this.#decimal(value, end) && (this.#number > 0 || Object.is(this.#number, 0)) && ((fields.amount = this.#number), ++this.#seen > 0);
         case KEYS.side:
           return this.#side(value) && ++this.#seen > 0;
         case KEYS.liquidation:
