@@ -1,4 +1,5 @@
 // The capture's worker thread: chunks in, files out. A disk that stalls holds up this thread and nobody else.
+import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CaptureFiles } from './files.ts';
 import type { FilesOptions } from './format.ts';
@@ -8,6 +9,8 @@ const FLUSH_MS = 1_000;
 
 const port = parentPort;
 if (port !== null) {
+  // On Linux this is the thread's own priority: where cores are scarce the capture falls behind, never the receiver.
+  setPriority(constants.priority.PRIORITY_LOW);
   const files = new CaptureFiles(workerData as FilesOptions, (report) => port.postMessage(report));
   const timer = setInterval(() => files.flush(), FLUSH_MS);
   port.on('message', (chunk: Uint8Array | null) => {
