@@ -1,5 +1,6 @@
-// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|overhead|analyzer|backtest|console|orders|soak …] [--frames PATH]
-// [--rate N] [--seconds N] [--minutes N] [--rows N] [--rounds N] [--json FILE]`. Without a name: all but soak, which takes half an hour.
+// `npm run bench -- [normalise|publish|persist|e2e|heal|backfill|queries|capture|overhead|analyzer|backtest|console|orders|soak|analyzer-soak …]
+// [--frames PATH] [--rate N] [--seconds N] [--minutes N] [--rows N] [--rounds N] [--json FILE]`. Without a name: all but the soaks, which
+// take half an hour each.
 // Every figure stands beside a floor that was measured in the same run; quote the ratios.
 import { existsSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -7,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { UsageError, toError } from '../core/errors.ts';
 import { benchFree, benchLimited } from './bench/backfill.ts';
 import { analyzerTables, benchAnalyzer } from './bench/analyzer.ts';
+import { analyzerSoakTable, soakAnalyzer } from './bench/analyzer_soak.ts';
 import { backtestTables, benchBacktest } from './bench/backtest.ts';
 import { benchCapture } from './bench/capture.ts';
 import { benchLatency, benchSustained } from './bench/end-to-end.ts';
@@ -20,12 +22,13 @@ import { benchOverhead, overheadTables } from './bench/overhead.ts';
 import { benchPersist } from './bench/persist.ts';
 import { benchPublish } from './bench/publish.ts';
 import { benchQueries } from './bench/queries.ts';
-import { benchSoak } from './bench/soak.ts';
+import { benchSoak, soakTable } from './bench/soak.ts';
 import { userPath } from './local/user_path.ts';
 
 const PARTS = ['normalise', 'publish', 'persist', 'e2e', 'heal', 'backfill', 'queries', 'capture', 'overhead',
-  'analyzer', 'backtest', 'console', 'orders', 'soak'] as const;
+  'analyzer', 'backtest', 'console', 'orders', 'soak', 'analyzer-soak'] as const;
 type Part = (typeof PARTS)[number];
+const LONG: readonly Part[] = ['soak', 'analyzer-soak'];
 
 interface Options {
   parts: readonly Part[];
@@ -67,7 +70,7 @@ function readOptions(argv: string[]): Options {
     return value;
   };
   return {
-    parts: positionals.length === 0 ? PARTS.filter((part) => part !== 'soak') : (positionals as Part[]),
+    parts: positionals.length === 0 ? PARTS.filter((part) => !LONG.includes(part)) : (positionals as Part[]),
     frames: values.frames === undefined ? undefined : readable('--frames', userPath(values.frames, process.env)),
     json: values.json === undefined ? undefined : userPath(values.json, process.env),
     rate: values.rate === undefined ? undefined : whole('rate'),
@@ -259,23 +262,13 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
       const result = await benchOrders(asked, seconds);
       return [{ result, rows: ordersTable(result) }];
     },
+    async 'analyzer-soak'({ rate: asked = 2_000, minutes }) {
+      const result = await soakAnalyzer(asked, minutes);
+      return [{ result, rows: analyzerSoakTable(result) }];
+    },
     async soak({ rate: asked = 5_000, minutes }) {
-      const r = await benchSoak(asked, minutes);
-      const mb = (value: number): string => value.toFixed(0);
-      return [
-        {
-          result: r,
-          rows: r.memory.map((m) => ({
-            process: m.process,
-            'trades/s': rate(r.tradesPerSecond),
-            minutes: r.minutes,
-            'median MB': mb(m.medianMb),
-            'least MB': mb(m.leastMb),
-            'most MB': mb(m.mostMb),
-            'drift (± 10 %)': percent(m.drift),
-          })),
-        },
-      ];
+      const result = await benchSoak(asked, minutes);
+      return [{ result, rows: soakTable(result) }];
     },
   };
 

@@ -8,6 +8,7 @@ import { Analysis } from '../../core/analysis/analysis.ts';
 import { DEFAULT_RULES } from '../../core/analysis/rules.ts';
 import { parsePlain } from '../../core/json.ts';
 import { EntryReader } from '../../services/analyzer/reader.ts';
+import { MARKET, SYMBOLS, calm, fill, nowMicros, payloads, symbolOf, ticker, trade } from './analyzer_load.ts';
 import { detect, type Detection } from './detection.ts';
 import { median, paired, rate } from './measure.ts';
 import { metricsOf, openStage, quantile, type Service, type Stage } from './stage.ts';
@@ -25,8 +26,6 @@ export interface AnalyzerResult {
   detection: Detection;
 }
 
-const SYMBOLS = 500;
-const MARKET = 'deribit';
 const PURE_MESSAGES = 100_000;
 const PER_SECOND = 1_000;
 const WARM_UP_S = 40;
@@ -73,30 +72,6 @@ export function analyzerTables(r: AnalyzerResult): { result: unknown; rows: Reco
   ];
 }
 
-/** Three trades, then two tickers, and so on; prices to and fro by half a basis point. */
-function payloads(count: number, perSecond: number, endMicros: number): string[] {
-  const start = endMicros - Math.floor((count / perSecond) * 1e6);
-  return Array.from({ length: count }, (_message, n) => {
-    const ts = start + Math.floor((n / perSecond) * 1e6);
-    return n % 5 < 3 ? trade(symbolOf(n), n, ts, calm(n)) : ticker(symbolOf(n), ts, calm(n));
-  });
-}
-
-/** Shifted by one from round to round, so that each symbol has its turn of both kinds. */
-const symbolOf = (n: number): number => (n + Math.floor(n / SYMBOLS)) % SYMBOLS;
-const calm = (n: number): number => 60_000 + (Math.floor(n / SYMBOLS) % 2) * 3;
-
-const trade = (symbol: number, n: number, ts: number, price: number): string =>
-  `{"v":1,"type":"trade","market_id":"${MARKET}","symbol":"BENCH-${symbol}","exchange_ts":${ts},"received_ts":${ts},"trade_id":"${n}","seq":${n},` +
-  `"price":"${price}.0","amount":"${1 + (n % 50)}0","side":"${n % 2 === 0 ? 'buy' : 'sell'}","mark_price":"${price}.5","index_price":"${price}.25"}`;
-
-const ticker = (symbol: number, ts: number, price: number): string =>
-  `{"v":1,"type":"ticker","market_id":"${MARKET}","symbol":"BENCH-${symbol}","exchange_ts":${ts},"received_ts":${ts},"best_bid_price":"${price}.0",` +
-  `"best_bid_amount":"1200","best_ask_price":"${price}.5","best_ask_amount":"900","last_price":"${price}.0","mark_price":"${price}.21",` +
-  `"index_price":"${price}.2","open_interest":"912345.0","funding_rate":"0.00001","volume_24h":"12345.6"}`;
-
-const nowMicros = (): number => Math.floor(Date.now() * 1000);
-
 function newReader(): EntryReader {
   return new EntryReader(new Analysis({ rules: DEFAULT_RULES, instrument: () => undefined, found: () => undefined }));
 }
@@ -141,14 +116,6 @@ function symbolBytes(): number {
   globalThis.gc?.();
   const after = process.memoryUsage();
   return (after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers) / count;
-}
-
-async function fill(redis: Redis, messages: readonly string[]): Promise<void> {
-  for (let i = 0; i < messages.length; i += 1_000) {
-    const batch = redis.pipeline();
-    for (const payload of messages.slice(i, i + 1_000)) batch.xadd(streamMarketDataKey, '*', 'payload', payload);
-    await batch.exec();
-  }
 }
 
 const taken = async (analyzer: Service): Promise<number> => (await metricsOf(analyzer)).sum('analyzer_messages_total');

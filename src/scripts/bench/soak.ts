@@ -2,12 +2,21 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeFleet, openFleet, rows, type Fleet } from './end-to-end.ts';
+import { rate } from './measure.ts';
 import { metricsOf } from './stage.ts';
+
+export interface MemorySummary {
+  medianMb: number;
+  leastMb: number;
+  mostMb: number;
+  /** Last fifth against the first one. */
+  drift: number;
+}
 
 export interface SoakResult {
   minutes: number;
   tradesPerSecond: number;
-  memory: { process: string; medianMb: number; leastMb: number; mostMb: number; /** Last fifth against the first one. */ drift: number }[];
+  memory: ({ process: string } & MemorySummary)[];
 }
 
 const SAMPLE_MS = 5_000;
@@ -15,9 +24,9 @@ const SAMPLE_MS = 5_000;
 const WARM_UP_MS = 180_000;
 const PROCESSES = ['receiver', 'distributor'] as const;
 
-/** Runs the fleet at `rate` generated trades per second. Prints a line a minute: it takes its time. */
-export async function benchSoak(rate: number, minutes: number): Promise<SoakResult> {
-  const fleet = await openFleet(rate);
+/** Runs the fleet at `perSecond` generated trades per second. Prints a line a minute: it takes its time. */
+export async function benchSoak(perSecond: number, minutes: number): Promise<SoakResult> {
+  const fleet = await openFleet(perSecond);
   try {
     await sleep(Math.min(WARM_UP_MS, minutes * 30_000));
     const samples: Record<(typeof PROCESSES)[number], number[]> = { receiver: [], distributor: [] };
@@ -32,7 +41,7 @@ export async function benchSoak(rate: number, minutes: number): Promise<SoakResu
     return {
       minutes,
       tradesPerSecond: stored / (elapsed() / 1000),
-      memory: PROCESSES.map((name) => ({ process: name, ...summary(samples[name]) })),
+      memory: PROCESSES.map((name) => ({ process: name, ...memorySummary(samples[name]) })),
     };
   } finally {
     await closeFleet(fleet);
@@ -45,12 +54,12 @@ async function oneLine(fleet: Fleet): Promise<string> {
 }
 
 /** Resident set, MB. */
-function residentMb(pid: number): number {
+export function residentMb(pid: number): number {
   const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kilobytes) / 1024;
 }
 
-function summary(samples: readonly number[]): Omit<SoakResult['memory'][number], 'process'> {
+export function memorySummary(samples: readonly number[]): MemorySummary {
   const sorted = samples.toSorted((a, b) => a - b);
   const fifth = Math.max(1, Math.floor(samples.length / 5));
   const mean = (part: readonly number[]): number => part.reduce((sum, value) => sum + value, 0) / part.length;
@@ -61,3 +70,9 @@ function summary(samples: readonly number[]): Omit<SoakResult['memory'][number],
     drift: mean(samples.slice(-fifth)) / mean(samples.slice(0, fifth)) - 1,
   };
 }
+
+/** For the terminal. */
+export const soakTable = (r: SoakResult): Record<string, string | number>[] => r.memory.map((m) => ({
+  process: m.process, 'trades/s': rate(r.tradesPerSecond), minutes: r.minutes, 'median MB': m.medianMb.toFixed(0), 'least MB': m.leastMb.toFixed(0),
+  'most MB': m.mostMb.toFixed(0), 'drift (± 10 %)': `${(m.drift * 100).toFixed(0)} %`,
+}));
