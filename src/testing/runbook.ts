@@ -46,10 +46,13 @@ export class Runbook {
     return this.commands.filter((_command, i) => !this.#ran.has(i));
   }
 
-  /** Runs the first command not run yet that begins with `start`, its placeholders (`<id>`, a file's name) replaced by `values`. */
-  async run(start: string, values: Readonly<Record<string, string>> = {}): Promise<Ran> {
+  /**
+   * Runs the first command not run yet that begins with `start`, its placeholders (`<id>`, a file's name) replaced by `values`;
+   * `env` says what leads elsewhere than usual.
+   */
+  async run(start: string, values: Readonly<Record<string, string>> = {}, env: Readonly<Record<string, string>> = {}): Promise<Ran> {
     const command = this.#next(start, values);
-    const child = this.#spawn(command);
+    const child = this.#spawn(command, env);
     const out = collect(child);
     const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
     return { command, code, out: out() };
@@ -93,9 +96,9 @@ export class Runbook {
     return command;
   }
 
-  #spawn(command: string): ChildProcess {
+  #spawn(command: string, env: Readonly<Record<string, string>> = {}): ChildProcess {
     // A group of its own: a command that is stopped takes what it has started along.
-    const child = spawn('sh', ['-c', command], { cwd: ROOT, env: this.#env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn('sh', ['-c', command], { cwd: ROOT, env: { ...this.#env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     this.#children.add(child);
     child.once('close', () => this.#children.delete(child));
     return child;

@@ -33,9 +33,14 @@ export function serverUser(): RunAs {
     : { uid: NOBODY, gid: NOBODY };
 }
 
-/** Binaries that were really run once as the server's user. Throws with the remedy when there are none. */
-export async function findPostgres(): Promise<PostgresBinaries> {
+/** Binaries that were really run once as the server's user, of `installation` where that is given. Throws with the remedy when there are none. */
+export async function findPostgres(installation?: string): Promise<PostgresBinaries> {
   const runAs = serverUser();
+  if (installation !== undefined) {
+    const { ok, error } = versionOf(installation, runAs);
+    if (!ok) throw new Error(`${join(installation, 'bin/postgres')} does not run here: ${error}`);
+    return binaries(installation, runAs);
+  }
   const native = await nativeFolder();
   hydrateLinks(native);
   if (runs(native, runAs)) return binaries(native, runAs);

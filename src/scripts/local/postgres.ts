@@ -20,6 +20,8 @@ export interface PostgresOptions {
   empty?: boolean;
   /** Further settings, `name: value`. */
   settings?: Record<string, string>;
+  /** Folder whose bin/ holds the programs of another installation (/usr/lib/postgresql/15); the embedded one unless said. */
+  installation?: string;
 }
 
 export interface LocalPostgres {
@@ -62,7 +64,7 @@ export async function startPostgres(dir: string, options: PostgresOptions = {}):
   const root = resolve(dir);
   mkdirSync(root, { recursive: true });
   const claim = await claimFolder(root, 'SIGINT');
-  const binaries = await findPostgres();
+  const binaries = await findPostgres(options.installation);
   const data = dataFolder(root, binaries);
   const database = options.database ?? 'postgres';
   if (options.empty === true) rmSync(data, { recursive: true, force: true });
