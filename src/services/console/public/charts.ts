@@ -3,6 +3,7 @@ import {
   CandlestickSeries, HistogramSeries, LineSeries, createChart, type CandlestickData, type HistogramData, type IChartApi, type ISeriesApi, type UTCTimestamp,
 } from 'lightweight-charts';
 import type { Candles } from '../shown.ts';
+import { CandleBook } from './candle_book.ts';
 import { colours, onTheme } from './theme.ts';
 
 type Candle = Candles['candles'][number];
@@ -27,8 +28,7 @@ export class CandleChart {
   readonly #candles: ISeriesApi<'Candlestick'>;
   readonly #volumes: ISeriesApi<'Histogram'>;
   readonly #leave: () => void;
-  #shown: readonly Candle[] = [];
-  #newest = 0;
+  readonly #book = new CandleBook();
 
   constructor(box: HTMLElement) {
     this.#chart = newChart(box);
@@ -42,24 +42,22 @@ export class CandleChart {
     this.#paint();
   }
 
-  /** All of them, oldest first. */
-  set(candles: readonly Candle[]): void {
-    this.#shown = candles;
-    // As many digits as the market's prices have.
-    const digits = Math.min(10, Math.max(0, ...candles.slice(-20).map(({ close }) => (close.split('.')[1] ?? '').replace(/0+$/, '').length)));
-    this.#candles.applyOptions({ priceFormat: { type: 'price', precision: digits, minMove: 10 ** -digits } });
-    this.#candles.setData(candles.map(barOf));
-    this.#volumes.setData(candles.map((candle) => this.#volumeOf(candle)));
-    this.#newest = candles.at(-1)?.openTs ?? 0;
+  /** Of when the newest candle is, µs; 0: there is none. */
+  get newest(): number {
+    return this.#book.newest;
   }
 
-  /** The last ones, as they are now. */
-  update(candles: readonly Candle[]): void {
-    for (const candle of candles) {
-      if (candle.openTs < this.#newest) continue;
-      this.#newest = candle.openTs;
-      this.#candles.update(barOf(candle));
-      this.#volumes.update(this.#volumeOf(candle));
+  /** Shows candles beside those that are shown already. */
+  show(candles: readonly Candle[]): void {
+    const { newest } = this.#book;
+    const painting = this.#book.take(candles);
+    if (painting.paint === 'all') {
+      this.#showAll();
+      return;
+    }
+    for (const candle of painting.candles) {
+      this.#candles.update(barOf(candle), candle.openTs < newest);
+      this.#volumes.update(this.#volumeOf(candle), candle.openTs < newest);
     }
   }
 
@@ -72,7 +70,16 @@ export class CandleChart {
     paint(this.#chart);
     const { good, bad } = colours();
     this.#candles.applyOptions({ upColor: good, downColor: bad, wickUpColor: good, wickDownColor: bad, borderVisible: false });
-    if (this.#shown.length > 0) this.#volumes.setData(this.#shown.map((candle) => this.#volumeOf(candle)));
+    if (this.#book.newest > 0) this.#volumes.setData(this.#book.candles.map((candle) => this.#volumeOf(candle)));
+  }
+
+  #showAll(): void {
+    const { candles } = this.#book;
+    // As many digits as the market's prices have.
+    const digits = Math.min(10, Math.max(0, ...candles.slice(-20).map(({ close }) => (close.split('.')[1] ?? '').replace(/0+$/, '').length)));
+    this.#candles.applyOptions({ priceFormat: { type: 'price', precision: digits, minMove: 10 ** -digits } });
+    this.#candles.setData(candles.map(barOf));
+    this.#volumes.setData(candles.map((candle) => this.#volumeOf(candle)));
   }
 
   #volumeOf({ openTs, open, close, volume }: Candle): HistogramData<UTCTimestamp> {

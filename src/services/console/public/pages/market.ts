@@ -1,5 +1,5 @@
 // Markets side by side: candles, quote, funding and trades of each.
-import type { Instruments, Quote, Trades } from '../../shown.ts';
+import type { Candles, Instruments, Quote, Trades } from '../../shown.ts';
 import { CandleChart } from '../charts.ts';
 import { badge, choice, empty, h, morph, trouble } from '../dom.ts';
 import { ago, clock, dash, toneOfAge, trimmed } from '../format.ts';
@@ -10,6 +10,8 @@ type Instrument = Instruments['instruments'][number];
 
 const MOST = 4;
 const CANDLES = 300;
+/** Of each chart all the time. What changes further back is seen when the next candle opens. */
+const LAST_CANDLES = 5;
 const RESOLUTIONS = ['1m', '5m', '15m', '1h', '4h', '1d'] as const;
 
 export const market: Page = (root, query) => {
@@ -107,8 +109,8 @@ class MarketView {
     watching.watch('trades', of, (answer) => {
       if (!isTrouble(answer)) morph(this.#trades, ...answer.trades.slice(0, 25).map(tradeOf));
     });
-    watching.watch('candles', { ...of, resolution, limit: 2 }, (answer) => {
-      if (!isTrouble(answer)) this.#chart?.update(answer.candles);
+    watching.watch('candles', { ...of, resolution, limit: LAST_CANDLES }, (answer) => {
+      if (!isTrouble(answer)) this.#follow(answer.candles);
     });
   }
 
@@ -120,7 +122,20 @@ class MarketView {
       if (isTrouble(answer)) this.#note.replaceChildren(trouble(answer.error.message));
       else if (answer.candles.length === 0) this.#note.replaceChildren(empty(`No candle of ${this.#resolution} is stored. OHLC_RESOLUTIONS says which are.`));
       this.#chart = new CandleChart(this.#box);
-      if (!isTrouble(answer)) this.#chart.set(answer.candles);
+      if (!isTrouble(answer)) this.#chart.show(answer.candles);
+    });
+  }
+
+  #follow(candles: Candles['candles']): void {
+    const chart = this.#chart;
+    if (chart === null) return;
+    const { newest } = chart;
+    chart.show(candles);
+    if (chart.newest === newest) return;
+    // Healed ones, late ones, and those of a time without a connection.
+    const { marketId, symbol } = this.#instrument;
+    void ask('candles', { market: marketId, symbol, resolution: this.#resolution, limit: CANDLES }).then((answer) => {
+      if (!this.#closed && !isTrouble(answer)) chart.show(answer.candles);
     });
   }
 
