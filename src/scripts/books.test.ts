@@ -1,10 +1,13 @@
 // npm run orders, positions, cases and kill-switch, as commands.
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPool, type Pool } from '../store/connect.ts';
 import { PgTradingStore } from '../store/trading/store.ts';
+import { until } from '../testing/receiver.ts';
 import { freshDatabase, type FreshDatabase } from '../testing/servers.ts';
 import { fill, intent } from '../testing/trading_store.ts';
 import { runScript } from '../testing/trading.ts';
@@ -66,6 +69,51 @@ describe('the books', () => {
     expect(out).toMatch(why);
   });
 });
+
+describe('followed', () => {
+  const AT = 1_790_000_000_000_000;
+  const changes: Record<string, () => Promise<unknown>> = {
+    orders: async () => store.insertIntent(intent({ label: 'paper-followed' }), { epoch: await store.nextEpoch(), state: 'SENDING', at: Date.now() * 1000 }),
+    positions: () => store.applyFills('acc', [fill({ symbol: 'FOLLOWED', recordedTs: Date.now() * 1000 })], () => ({ reciprocal: false, settle: 'USDC' })),
+    cases: () => store.openCase(
+      { account: 'acc', kind: 'missing_order', marketId: 'deribit', symbol: 'FOLLOWED', ours: {}, theirs: null, evidence: [] }, Date.now() * 1000),
+  };
+
+  it.each(Object.keys(changes))('%s show a change when it comes, and end with 0 by Ctrl-C', async (book) => {
+    // What is there already is shown first: then it follows.
+    await store.applyFills('acc', [fill({ symbol: 'BEFORE' })], () => ({ reciprocal: false, settle: 'USDC' }));
+    await store.openCase({ account: 'acc', kind: 'missing_order', marketId: 'deribit', symbol: 'BEFORE', ours: {}, theirs: null, evidence: [] }, AT);
+    await store.insertIntent(intent({ label: 'paper-before' }), { epoch: await store.nextEpoch(), state: 'SENDING', at: AT });
+    const [following, asJson] = [followed(book), followed(book, '--json')];
+    await Promise.all([following.shows(/before/i), asJson.shows(/before/i)]);
+    await changes[book]!();
+    await Promise.all([following.shows(/followed/i), asJson.shows(/followed/i)]);
+    expect([await following.interrupted(), await asJson.interrupted()]).toEqual([0, 0]);
+    expect(following.err()).toBe('');
+    const rows = asJson.out().trim().split('\n').map((line) => JSON.parse(line) as unknown);
+    expect(rows.filter((row) => /followed/i.test(JSON.stringify(row)))).toHaveLength(1);
+  }, 60_000);
+
+  /** A command that goes on until it is interrupted. */
+  function followed(...args: string[]): { out: () => string; err: () => string; shows: (what: RegExp) => Promise<void>; interrupted: () => Promise<number | null> } {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'books.ts'), ...args, '--follow'], { env });
+    const [text, problems] = [collected(child.stdout), collected(child.stderr)];
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    return {
+      out: text, err: problems, shows: (what) => until(() => what.test(text())),
+      interrupted: () => {
+        child.kill('SIGINT');
+        return ended;
+      },
+    };
+  }
+});
+
+function collected(stream: Readable): () => string {
+  let text = '';
+  stream.on('data', (chunk) => (text += String(chunk)));
+  return () => text;
+}
 
 describe('the kill switch', () => {
   const kill = (...args: string[]): ReturnType<typeof runScript> => runScript('kill-switch', args, env);

@@ -95,7 +95,7 @@ async function look(pool: Pool, { book, all }: Options, at: Look): Promise<Line[
   }
 }
 
-async function show(pool: Pool, options: Options): Promise<number> {
+async function show(pool: Pool, options: Options, stop: AbortSignal): Promise<number> {
   const shown = new Set<string>();
   for (let since: number | null = null; ;) {
     const startedAt = systemClock().nowMicros();
@@ -111,8 +111,17 @@ async function show(pool: Pool, options: Options): Promise<number> {
       return 0;
     }
     since = startedAt - OVERLAP;
-    await sleep(FOLLOW_MS);
+    await sleep(FOLLOW_MS, undefined, { signal: stop }).catch(() => undefined);
+    if (stop.aborted) return 0;
   }
+}
+
+/** Ctrl-C is how one stops following: no failure. So is a reader that has seen enough. */
+function untilInterrupted(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  process.stdout.on('error', () => stop.abort());
+  return stop.signal;
 }
 
 async function close(pool: Pool, { caseId, reason }: { caseId: string; reason: string }): Promise<number> {
@@ -144,7 +153,7 @@ async function main([book = '', ...args]: string[]): Promise<number> {
   }, ANSWER_MS);
   if (options.follow) clearTimeout(late);
   try {
-    return options.close === null ? await show(pool, options) : await close(pool, options.close);
+    return options.close === null ? await show(pool, options, options.follow ? untilInterrupted() : new AbortController().signal) : await close(pool, options.close);
   } finally {
     clearTimeout(late);
     await pool.end().catch(() => undefined);
