@@ -79,6 +79,13 @@ export class Analysis {
     return n;
   }
 
+  /** As if nothing had ever been taken. */
+  reset(): void {
+    for (const tracked of this.#symbols.values()) tracked.gone = true;
+    for (const part of [this.#symbols, this.#markets, this.#unified]) part.clear();
+    this.#now = this.#nextCheck = 0;
+  }
+
   /** The state of a symbol, made when it is new. */
   track(marketId: string, symbol: string): Tracked {
     const key = `${marketId}:${symbol}`;

@@ -1,10 +1,12 @@
 // Wires the parts of the analyzer together and runs them until the process shall end.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { whenReady } from '../../bus/connect.ts';
 import { StreamConsumer, type ConsumerOptions } from '../../bus/consumer.ts';
 import { lookBack } from '../../bus/look_back.ts';
 import { Analysis } from '../../core/analysis/analysis.ts';
 import type { Rules } from '../../core/analysis/rules.ts';
+import { Backoff } from '../../core/backoff.ts';
 import { toError } from '../../core/errors.ts';
 import type { ServiceContext } from '../../runtime/service.ts';
 import type { Pool } from '../../store/connect.ts';
@@ -26,6 +28,7 @@ const NAMES_MS = 5_000;
 const WATCH_MS = 1_000;
 const LOOK_BACK_ENTRIES = 2_000_000;
 const FINISH_MS = 4_000;
+const RETRY = { baseMs: 50, maxMs: 2_000 };
 /** So many entries behind, our clock says nothing about what is silent. */
 const CAUGHT_UP = 10;
 
@@ -56,12 +59,35 @@ interface Rebuilding {
   metrics: AnalyzerMetrics;
 }
 
-/** The state as it was when the group's position was reached: from what was settled without a word, from the rest as if it came now. */
-async function rebuild({ config, log, health, clock, signal }: ServiceContext, { redis, settings, reader, intake, metrics }: Rebuilding): Promise<void> {
+/**
+ * The state as it was when the group's position was reached: from what was settled without a word, from the rest as if it came now.
+ * Begins anew whenever Redis fails. Rejects only when the process is to stop.
+ */
+async function rebuild(ctx: ServiceContext, parts: Rebuilding): Promise<void> {
+  const { log, health, random, signal } = ctx;
+  const backoff = new Backoff({ ...RETRY, random });
+  health.set('stream', false, 'rebuilding the state');
+  for (;;) {
+    try {
+      await whenReady(parts.redis, signal);
+      await rebuildOnce(ctx, parts);
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      const { message } = toError(error);
+      log.warn({ reason: message }, 'the state could not be rebuilt, beginning anew');
+      health.set('stream', false, `rebuilding the state: ${message}`);
+      parts.reader.reset();
+      parts.intake.forget();
+      await sleep(backoff.next(), undefined, { signal });
+    }
+  }
+}
+
+async function rebuildOnce({ config, log, clock, signal }: ServiceContext, { redis, settings, reader, intake, metrics }: Rebuilding): Promise<void> {
   const { url, stream, group } = settings;
   const backMs = config.analyzer.lookBackMs;
   const startedMs = clock.monotonicMs();
-  health.set('stream', false, 'rebuilding the state');
   const done = await lookBack({ redis, url, stream, group, backMs, maxEntries: LOOK_BACK_ENTRIES, signal }, (entry, settled) => {
     intake.muted = settled;
     reader.read(entry);

@@ -1,4 +1,5 @@
 // The analyzer process as a whole, in this process, against a Redis and a PostgreSQL of its own.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -20,7 +21,7 @@ let running: RunningReceiver[] = [];
 let numbers = 0;
 
 beforeEach(async () => {
-  [server, database] = await Promise.all([ownRedis(), freshDatabase('analyzer', { migrated: true })]);
+  [server, database] = await Promise.all([ownRedis({ appendonly: true }), freshDatabase('analyzer', { migrated: true })]);
   redis = new Redis(server.url);
   redis.on('error', () => undefined);
 });
@@ -205,6 +206,37 @@ describe('the analyzer', () => {
     await vi.waitFor(() => add([trade('BTCUSDT', 60, 50_400)]), patience);
     await vi.waitFor(async () => expect(await told()).toEqual(['market.price_spike BTCUSDT']), patience);
     await vi.waitFor(() => expect(analyzer.health.ready).toBe(true), patience);
+  });
+
+  it('begins anew with its rebuilding when Redis dies under it, and tells what it would have told', async () => {
+    await redis.config('SET', 'appendfsync', 'always');
+    await redis.xgroup('CREATE', streamMarketDataKey, 'analyzer', '0', 'MKSTREAM');
+    await add([...calm('BTCUSDT', 0, 30_000), ...calm('ETHUSDT', 0, 30_000)]);
+    const [last] = await redis.xrevrange(streamMarketDataKey, '+', '-', 'COUNT', 1);
+    await redis.xgroup('SETID', streamMarketDataKey, 'analyzer', last?.[0] ?? '');
+    const starting = analyze();
+    await vi.waitFor(async () => expect(await redis.client('LIST')).toContain('name=analyzer-look-back'), { timeout: 10_000, interval: 1 });
+    await server.kill();
+    await server.restart();
+    const analyzer = await starting;
+    await vi.waitFor(() => expect(analyzer.health.ready).toBe(true), patience);
+    expect(await analyzer.metric('analyzer_rebuilt_entries_total')).toBe(60_000);
+    await add([trade('BTCUSDT', 30_000, 50_400)]);
+    await vi.waitFor(async () => expect(await told()).toEqual(['market.price_spike BTCUSDT']), patience);
+  });
+
+  it('waits at its start for a Redis that is there and does not answer', async () => {
+    await redis.config('SET', 'busy-reply-threshold', 1);
+    const busy = redis.duplicate();
+    busy.on('error', () => undefined);
+    busy.eval('while true do end', 0).catch(() => undefined);
+    await vi.waitFor(() => expect(redis.ping()).rejects.toThrow('BUSY'), { ...patience, interval: 1 });
+    const starting = analyze();
+    expect(await Promise.race([starting.then(() => 'began', String), sleep(1_000, 'waits')])).toBe('waits');
+    await redis.script('KILL');
+    const analyzer = await starting;
+    await vi.waitFor(() => expect(analyzer.health.ready).toBe(true), patience);
+    busy.disconnect();
   });
 
   it('refuses rules that are not right in one line', async () => {

@@ -63,6 +63,11 @@ export class Intake implements EntrySink {
     this.#options = options;
   }
 
+  /** What was found is not told: it will be found once more. */
+  forget(): void {
+    this.#found = [];
+  }
+
   /** Entries up to `id` were given to the reader already. */
   applied(id: string | null): void {
     this.#appliedUpTo = id;

@@ -22,6 +22,12 @@ export class EntryReader {
     return this.#scanner.fields.receivedTs;
   }
 
+  /** As if nothing had ever been read. */
+  reset(): void {
+    this.#analysis.reset();
+    this.malformed = 0;
+  }
+
   read(entry: Pick<StreamEntry, 'id' | 'source' | 'payloadStart' | 'payloadEnd' | 'payload'>): void {
     const scanned = this.#scanner.scan(entry.source, entry.payloadStart, entry.payloadEnd);
     if (scanned === 'data') this.#take();
