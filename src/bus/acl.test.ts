@@ -41,6 +41,7 @@ const MATRIX: readonly (readonly [command: string, users: readonly RedisUser[]])
   ['HSET system:memory level normal', ['maintenance', 'operator']],
   ['HGETALL system:memory', ['receiver', 'analyzer', 'backfill', 'executor', 'maintenance', 'console', 'operator']],
   ['LPUSH queue:trade_work {}', ['backfill', 'governor', 'operator']],
+  ['RPUSH queue:trade_work {}', ['backfill', 'governor', 'operator']],
   ['RPOP queue:trade_work', ['backfill', 'operator']],
   ['LPUSH queue:audit {}', ['executor', 'governor', 'operator']],
   ['RPOP queue:audit', ['governor', 'operator']],
@@ -53,7 +54,7 @@ const MATRIX: readonly (readonly [command: string, users: readonly RedisUser[]])
   ['SET event:seen:a 1 NX PX 10', ['analyzer', 'operator']],
   ['SADD subscriptions:deribit trade:X', ['receiver', 'operator']],
   ['SADD symbols:deribit X', ['governor', 'operator']],
-  ['SMEMBERS symbols:deribit', ['receiver', 'analyzer', 'executor', 'strategy', 'console', 'operator']],
+  ['SMEMBERS symbols:deribit', ['receiver', 'analyzer', 'executor', 'governor', 'strategy', 'console', 'operator']],
   ['HSET feed:seq:deribit X 1', ['receiver', 'operator']],
   ...(['receiver', 'distributor', 'analyzer', 'backfill', 'executor', 'guard', 'governor', 'maintenance', 'notifier'] as const).map((service) =>
     [`SET heartbeat:${service}:1 {} PX 10`, [service, 'operator']] as const),

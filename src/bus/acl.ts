@@ -60,7 +60,7 @@ const consumed = (stream: string): string[] => [stream, runsKey(stream, ANY), dl
 
 const queueKeys = (queue: string): string[] => [queue, leasedKey(queue), leasesKey(queue), jobsKey(queue), dlqKey(queue)];
 /** Puts jobs into queues. */
-const ask = (...queues: string[]): Rule[] => [rule(['lpush', 'llen'], ...queues), rule(['sadd', 'sismember'], ...queues.map(jobsKey))];
+const ask = (...queues: string[]): Rule[] => [rule(['lpush', 'rpush', 'llen'], ...queues), rule(['sadd', 'sismember'], ...queues.map(jobsKey))];
 /** Takes jobs out of queues under a lease, and settles them. */
 const work = (...queues: string[]): Rule[] => [
   rule(['rpop', 'lpush', 'rpush', 'llen'], ...queues),
@@ -148,7 +148,7 @@ const RIGHTS: Readonly<Record<RedisUser, Rights>> = {
     base: [...BASE, 'publish'],
     rules: [
       ...member('governor'), ...moveStates(), ...ask(queueTradeWorkKey, queueOhlcWorkKey), ...work(queueAuditKey), ...spend(),
-      rule(['del', 'sadd', 'scard'], ...SYMBOLS),
+      rule(['del', 'sadd', 'scard', 'smembers', 'exists'], ...SYMBOLS),
       rule(['srem', 'smembers'], SUBSCRIPTIONS),
       rule(['exists', 'xlen', 'xinfo|stream', 'xinfo|groups', 'xrevrange'], streamMarketDataKey),
       rule(['xlen'], dlqKeyOf(streamMarketDataKey)),

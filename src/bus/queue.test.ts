@@ -39,6 +39,13 @@ describe('a work queue', () => {
     expect(await a.sizes()).toEqual({ waiting: 1, leased: 1, dead: 0 });
   });
 
+  it('gives a job that is pushed first before those that wait', async () => {
+    const queue = queueOf('a');
+    for (const [id, place] of [['1', 'last'], ['2', 'last'], ['3', 'first']] as const) await queue.push(job(id), place);
+    const ids = [await queue.pop(), await queue.pop(), await queue.pop()].map((leased) => (JSON.parse(leased!.payload) as { job_id: string }).job_id);
+    expect(ids).toEqual(['3', '1', '2']);
+  });
+
   it('returns the job of a dead worker with one attempt more, digits untouched, and refuses the late one', async () => {
     const [dead, alive] = [queueOf('dead', 50), queueOf('alive')];
     await alive.push(job('1'));

@@ -46,10 +46,10 @@ export class WorkQueue {
     this.#keys = { queue, leased: leasedKey(queue), leases: leasesKey(queue), jobs: jobsKey(queue), dlq: dlqKey(queue) };
   }
 
-  /** Queues a job; false when one of its id is queued or in hand already. */
-  async push(job: { job_id: string }): Promise<boolean> {
+  /** Queues a job, before those that wait or behind them; false when one of its id is queued or in hand already. */
+  async push(job: { job_id: string }, place: 'first' | 'last' = 'last'): Promise<boolean> {
     const { queue, jobs } = this.#keys;
-    return (await runScript(this.#options.redis, pushScript, [queue, jobs], [job.job_id, JSON.stringify(job)])) === 1;
+    return (await runScript(this.#options.redis, pushScript, [queue, jobs], [job.job_id, JSON.stringify(job), place])) === 1;
   }
 
   /** The oldest job, or null when there is none. */

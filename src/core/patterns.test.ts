@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { isPattern, kindOf, matching, patternError } from './patterns.ts';
+import { isPattern, kindOf, matching, matchingAny, patternError } from './patterns.ts';
 
 const SYMBOLS = ['BTC-PERPETUAL', 'BTC-26DEC26-100000-C', 'BTC-26DEC26-100000-P', 'ETH-26DEC26-5000-C', 'BTC_USDC', 'C'];
 
@@ -11,6 +11,14 @@ it('matches whole names, each * any run of characters', () => {
   expect(matching('*', SYMBOLS)).toEqual(SYMBOLS);
   expect(matching('C*C', SYMBOLS)).toEqual([]);
   expect(matching('btc-*', SYMBOLS)).toEqual([]);
+});
+
+it('of several, and of kinds, gives each symbol once, in the order of the list', () => {
+  const listed = SYMBOLS.map((symbol) => ({ symbol, kind: symbol.endsWith('-C') ? 'option' : 'perpetual' }));
+  const names = (...patterns: string[]): string[] => matchingAny(patterns, listed).map(({ symbol }) => symbol);
+  expect(names('BTC-*-C', '*-C', 'kind:option')).toEqual(['BTC-26DEC26-100000-C', 'ETH-26DEC26-5000-C']);
+  expect(names('kind:option', 'BTC-PERP*')).toEqual(['BTC-PERPETUAL', 'BTC-26DEC26-100000-C', 'ETH-26DEC26-5000-C']);
+  expect([names(), names('kind:spot'), names('X*')]).toEqual([[], [], []]);
 });
 
 it('is told from a symbol, and refused by name when it can never match', () => {

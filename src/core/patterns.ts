@@ -32,6 +32,14 @@ export function matching(pattern: string, symbols: readonly string[]): string[] 
   return symbols.filter((symbol) => matches(symbol, parts));
 }
 
+/** Those of the listed that one of `patterns` matches, in their order. */
+export function matchingAny<T extends { readonly symbol: string; readonly kind: string }>(patterns: readonly string[], listed: readonly T[]): T[] {
+  const kinds = new Set<string | null>(patterns.map(kindOf));
+  const symbols = listed.map(({ symbol }) => symbol);
+  const named = new Set(patterns.filter((pattern) => kindOf(pattern) === null).flatMap((pattern) => matching(pattern, symbols)));
+  return listed.filter(({ symbol, kind }) => kinds.has(kind) || named.has(symbol));
+}
+
 /** By hand: a regular expression of many * can take for ever. */
 function matches(symbol: string, parts: readonly string[]): boolean {
   const [first = ''] = parts;

@@ -48,6 +48,8 @@ export interface Instrument {
   option_type: 'call' | 'put' | null;
   /** Microseconds since the epoch; null for spot and perpetuals. */
   expiry_ts: number | null;
+  /** When it was listed, microseconds since the epoch: there are no candles before. null where the venue does not tell. */
+  listed_ts: number | null;
   /** `open` is tradable; every other word is the exchange's own, lower-cased, and not tradable. */
   status: string;
   /** The exchange's own object, for what the columns do not hold. */

@@ -164,8 +164,11 @@ describe('facts', () => {
       strike: 1e5,
       option_type: 'call',
       expiration_timestamp: 1_798_185_600_000,
+      creation_timestamp: 1_790_000_000_123,
     };
+    expect((await deribit({ ...option, creation_timestamp: 'once' }))[0]).toMatchObject({ listed_ts: null });
     expect((await deribit(option))[0]).toMatchObject({
+      listed_ts: 1_790_000_000_123_000,
       kind: 'option',
       unified_symbol: 'BTC/USD:BTC-261225-100000-C',
       inverse: true,

@@ -21,6 +21,8 @@ const wireSchema = z.object({
   marginAsset: z.string().optional(),
   contractType: z.string().optional(),
   deliveryDate: millis.optional(),
+  // Only spares requests: whatever it says, the instrument is one.
+  onboardDate: millis.optional().catch(undefined),
   filters: z.array(filterSchema),
 });
 
@@ -53,6 +55,7 @@ function toInstrument(marketId: string, wire: z.infer<typeof wireSchema>, raw: J
     strike: null,
     option_type: null,
     expiry_ts: expiryMs === null ? null : expiryMs * 1000,
+    listed_ts: wire.onboardDate === undefined ? null : wire.onboardDate * 1000,
     status: wire.status === 'TRADING' ? 'open' : wire.status.toLowerCase(),
     raw,
   };

@@ -23,6 +23,8 @@ const wireSchema = z.object({
   min_trade_amount: decimalText,
   contract_size: decimalText.optional(),
   expiration_timestamp: millis.optional(),
+  // Only spares requests: whatever it says, the instrument is one.
+  creation_timestamp: millis.optional().catch(undefined),
   strike: decimalText.optional(),
   option_type: z.enum(['call', 'put']).optional(),
   is_active: z.boolean().optional(),
@@ -63,6 +65,7 @@ function toInstrument(wire: z.infer<typeof wireSchema>, raw: JsonObject): Instru
     strike,
     option_type: optionType,
     expiry_ts: expiryMs === null || kind === 'spot' || kind === 'perpetual' ? null : expiryMs * 1000,
+    listed_ts: wire.creation_timestamp === undefined ? null : wire.creation_timestamp * 1000,
     status: statusOf(wire),
     raw,
   };

@@ -29,7 +29,7 @@ export async function bootstrap(ctx: ServiceContext, pool: Pool, redis: Redis, s
     await states.moveAll('RECONCILING', `instruments synchronised: ${markets.map((m) => `${m.marketId} ${m.tradable}`).join(', ')}`);
     await checkSchema(ctx, pool);
     const queue = new WorkQueue({ redis, queue: queueOhlcWorkKey, worker: 'janitor', leaseMs: config.jobLeaseMs, nowMicros: () => clock.nowMicros() });
-    const queued = await queueHistory(config, pool, queue, clock.nowMicros());
+    const queued = await queueHistory(config, markets, { pool, queue, nowMicros: clock.nowMicros(), reason: 'bootstrap', namedAnyway: true });
     log.info({ jobs: queued, days: config.backfillDays }, 'candle history queued');
     await decide(ctx, states, { pool, redis, stream });
   } catch (error) {

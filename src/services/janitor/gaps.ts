@@ -74,7 +74,8 @@ export class GapKeeper {
       const done = await findDone(pool, jobs.map((job) => job.job_id));
       const open = jobs.filter((job) => !done.has(job.job_id));
       if (open.length === 0) await closeTimeGap(pool, gap.gapId);
-      for (const job of open) if (await candles.push(job)) queued++;
+      // History may be thousands of jobs; what is missing of today does not wait for it.
+      for (const job of open) if (await candles.push(job, 'first')) queued++;
     }
     return queued;
   }

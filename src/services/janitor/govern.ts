@@ -16,7 +16,8 @@ import { AuditKeeper } from './audit_queue.ts';
 import { bootstrap } from './bootstrap.ts';
 import { Figures } from './figures.ts';
 import { GapKeeper } from './gaps.ts';
-import { syncMarkets } from './instruments.ts';
+import { queueHistory } from './history.ts';
+import { syncMarkets, type MarketList } from './instruments.ts';
 import { governorMetrics } from './metrics.ts';
 import { Reconciler } from './reconcile.ts';
 import { streamOf } from './stream.ts';
@@ -70,6 +71,12 @@ export async function start(ctx: ServiceContext, some: Partial<typeof TIMES> = {
   const audits = new AuditKeeper(ctx, { redis, pool, exchanges, settleMs: times.settleMs }, `governor-${instance}`);
   const figures = new Figures({ pool, redis, markets: config.markets, exchanges, clock, metrics: governorMetrics(ctx.metrics) });
   const told = new Set<string>();
+  // What was listed some minutes ago has candles already.
+  const onListed = async (fresh: MarketList): Promise<void> => {
+    const options = { pool, queue: candles, nowMicros: clock.nowMicros(), reason: 'newly listed', namedAnyway: false };
+    const queued = await queueHistory(config, [fresh], options);
+    if (queued > 0) log.info({ market_id: fresh.marketId, jobs: queued }, 'candle history of new listings queued');
+  };
   log.info({ instance }, 'governing');
   await Promise.all([
     every(ctx, STATES_MS, 'states', async () => {
@@ -87,7 +94,7 @@ export async function start(ctx: ServiceContext, some: Partial<typeof TIMES> = {
     every(ctx, FIGURES_MS, 'figures', () => figures.look()),
     every(ctx, CLOCKS_MS, 'clocks', () => figures.measureClocks()),
     // The bootstrap has just done it.
-    pause(ctx, times.resyncMs).then(() => every(ctx, times.resyncMs, 'instruments', () => syncMarkets(ctx, pool, redis, told))),
+    pause(ctx, times.resyncMs).then(() => every(ctx, times.resyncMs, 'instruments', () => syncMarkets(ctx, pool, redis, { told, onListed }))),
   ]);
 }
 

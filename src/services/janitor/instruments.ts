@@ -1,6 +1,7 @@
 // Instruments of the configured markets: from the exchanges' REST into the table and the set of tradable symbols.
 import type { Redis } from 'ioredis';
 import { emitEvent } from '../../bus/events.ts';
+import { listedSymbols } from '../../bus/patterns.ts';
 import { replaceSymbols, replaceSymbolsOfKind } from '../../bus/symbols.ts';
 import { removeWanted } from '../../bus/wanted.ts';
 import { subscriptionsKey } from '../../contracts/index.ts';
@@ -26,8 +27,21 @@ const MAX_TOLD = 20;
 const FINAL = new Set(['refused', 'banned']);
 const MISSING = 'configured, but not listed as tradable by the exchange';
 
-export interface SyncedMarket {
+/** A tradable symbol. */
+export interface Listed {
+  symbol: string;
+  kind: string;
+  /** µs; null where the exchange does not tell. */
+  listedTs: number | null;
+}
+
+/** The tradable symbols of a market. */
+export interface MarketList {
   marketId: string;
+  listed: readonly Listed[];
+}
+
+export interface SyncedMarket extends MarketList {
   tradable: number;
   /** Configured symbols that the exchange does not list as tradable. */
   missing: string[];
@@ -38,23 +52,36 @@ interface Fetched {
   skipped: SkippedInstrument[];
 }
 
-/**
- * Synchronises all configured markets side by side. Rejects naming the first market and URL that could not be read. `told`
- * remembers what was reported already: whoever synchronises again and again says it once.
- */
-export async function syncMarkets(ctx: ServiceContext, pool: Pool, redis: Redis, told = new Set<string>()): Promise<SyncedMarket[]> {
-  return Promise.all(ctx.config.markets.map((market) => syncMarket(ctx, pool, redis, market, told)));
+/** For whoever synchronises again and again. */
+export interface SyncHooks {
+  /** What was reported already is not said twice. */
+  told?: Set<string>;
+  /** Symbols that were not tradable the last time; called before anybody can subscribe them, and again when it rejects. */
+  onListed?: (fresh: MarketList) => Promise<void>;
 }
 
-async function syncMarket(ctx: ServiceContext, pool: Pool, redis: Redis, config: MarketConfig, told: Set<string>): Promise<SyncedMarket> {
+/** Synchronises all configured markets side by side. Rejects naming the first market and URL that could not be read. */
+export async function syncMarkets(ctx: ServiceContext, pool: Pool, redis: Redis, hooks: SyncHooks = {}): Promise<SyncedMarket[]> {
+  return Promise.all(ctx.config.markets.map((market) => syncMarket(ctx, pool, redis, market, hooks)));
+}
+
+async function syncMarket(ctx: ServiceContext, pool: Pool, redis: Redis, config: MarketConfig, hooks: SyncHooks): Promise<SyncedMarket> {
+  const { told = new Set(), onListed } = hooks;
   const { marketId } = config;
   const { instruments, skipped } = await fetchInstruments(ctx, config);
   // What could not be read is listed all the same: its row stays as it is.
   const unread = new Map(skipped.flatMap(({ symbol, reason }) => (symbol === null ? [] : [[symbol, reason]])));
   const unlisted = await transaction(pool, (client) => replaceInstruments(client, marketId, instruments, [...unread.keys()]));
-  const tradable = instruments.filter((instrument) => instrument.status === 'open').map((instrument) => instrument.symbol);
+  const open = instruments.filter((instrument) => instrument.status === 'open');
+  const tradable = open.map(({ symbol }) => symbol);
+  const list = open.map(({ symbol, kind, listed_ts: listedTs }): Listed => ({ symbol, kind, listedTs }));
+  const before = onListed === undefined ? null : await listedSymbols(redis, marketId, null);
+  if (before !== null) {
+    const known = new Set(before);
+    await onListed?.({ marketId, listed: list.filter(({ symbol }) => !known.has(symbol)) });
+  }
   for (const kind of PATTERN_KINDS) {
-    const symbols = instruments.filter((instrument) => instrument.status === 'open' && instrument.kind === kind).map(({ symbol }) => symbol);
+    const symbols = open.filter((instrument) => instrument.kind === kind).map(({ symbol }) => symbol);
     await replaceSymbolsOfKind(redis, marketId, kind, symbols);
   }
   await replaceSymbols(redis, marketId, tradable);
@@ -70,7 +97,7 @@ async function syncMarket(ctx: ServiceContext, pool: Pool, redis: Redis, config:
   if (news.length > MAX_TOLD) ctx.log.warn({ market_id: marketId, more: news.length - MAX_TOLD }, 'and more instruments of that kind');
   const figures = { instruments: instruments.length, tradable: tradable.length, skipped: skipped.length, unlisted: unlisted.length, expired };
   ctx.log.info({ market_id: marketId, ...figures, missing }, 'instruments synchronised');
-  return { marketId, tradable: tradable.length, missing };
+  return { marketId, listed: list, tradable: tradable.length, missing };
 }
 
 /** Nobody can subscribe what has expired: it is wanted no more, whoever wanted it. Returns how many members went. */
