@@ -1,7 +1,8 @@
 // Recorded sessions: one JSON a line, `t` (epoch seconds), `kind` connect|send|recv|http, `url?`, `data` (exact text); plain, gzip or
-// zstd. The files of a receiver's capture (docs/capture.md) are pieces of one session per market.
+// zstd. The files of a receiver's capture (`.frames.zst`, docs/capture.md) are pieces of one session per market.
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseCaptured } from '../core/captured.ts';
 import { UsageError, toError } from '../core/errors.ts';
 import { textsOf } from './packed.ts';
 
@@ -21,7 +22,8 @@ interface Read extends Recording {
   readonly startMs: number;
 }
 
-const NAME = /\.jsonl(\.gz|\.zst)?$/;
+const NAME = /\.(jsonl|frames)(\.gz|\.zst)?$/;
+const CAPTURED = /\.frames(\.\w+)?$/;
 
 /** All recordings of a folder, by name. Throws UsageError, naming folder, file or line, when one cannot be read. */
 export function readRecordings(folder: string): Recording[] {
@@ -31,7 +33,7 @@ export function readRecordings(folder: string): Recording[] {
   } catch (error) {
     throw new UsageError(`SIM_REPLAY: cannot read the folder ${folder}: ${toError(error).message}`);
   }
-  if (names.length === 0) throw new UsageError(`SIM_REPLAY: ${folder} holds no recording (*.jsonl, *.jsonl.gz, *.jsonl.zst)`);
+  if (names.length === 0) throw new UsageError(`SIM_REPLAY: ${folder} holds no recording (*.jsonl or *.frames, plain, .gz or .zst)`);
   const read = names.map((name) => readRecording(join(folder, name)));
   const captured = Map.groupBy(read.filter(({ marketId }) => marketId !== null), ({ marketId }) => marketId);
   return [...read.filter(({ marketId }) => marketId === null), ...[...captured.values()].map(joined)];
@@ -55,12 +57,19 @@ interface Entry {
   data?: string;
 }
 
-function parseLine(line: string, where: string): Entry {
+function parseJson(line: string, where: string): Entry {
   try {
     return JSON.parse(line) as Entry;
   } catch (error) {
     throw new UsageError(`SIM_REPLAY: ${where} is no JSON: ${toError(error).message}`);
   }
+}
+
+function parseFrames(line: string, where: string): Entry {
+  const captured = parseCaptured(line);
+  if (captured === null) throw new UsageError(`SIM_REPLAY: ${where} is no line of a capture: time, connection, kind, text`);
+  const { t, kind, data } = captured;
+  return kind === 'connect' ? { t, kind, ...(parseJson(data, where) as Pick<Entry, 'url' | 'market_id'>) } : { t, kind, data };
 }
 
 function readRecording(file: string): Read {
@@ -69,8 +78,9 @@ function readRecording(file: string): Read {
   let startMs: number | null = null;
   const answers: { url: string; data: string }[] = [];
   const frames: { atMs: number; text: string }[] = [];
+  const parse = CAPTURED.test(file) ? parseFrames : parseJson;
   for (const { line, where } of linesOf(file)) {
-    const entry = parseLine(line, where);
+    const entry = parse(line, where);
     startMs ??= entry.t * 1000;
     if (entry.kind === 'connect') [url, marketId] = [entry.url ?? '', entry.market_id ?? null];
     if (entry.kind === 'http') answers.push({ url: entry.url ?? '', data: entry.data ?? '' });
@@ -79,7 +89,7 @@ function readRecording(file: string): Read {
   return { file, url, marketId, answers, frames, startMs: startMs ?? 0 };
 }
 
-/** Its whole lines: the last one of a file that was cut has no end and is left out, unless it happens to be complete. */
+/** Its whole lines: the last one of a file that was cut has no end and is left out, unless it is JSON that happens to be complete. */
 function* linesOf(file: string): Generator<{ line: string; where: string }, void, undefined> {
   let rest = '';
   let n = 0;
@@ -97,7 +107,7 @@ function* linesOf(file: string): Generator<{ line: string; where: string }, void
     throw error instanceof UsageError ? error : new UsageError(`SIM_REPLAY: cannot read ${file}: ${toError(error).message}`);
   }
   n++;
-  if (rest.trim() !== '' && rest.trimEnd().endsWith('}')) yield { line: rest, where: at() };
+  if (!CAPTURED.test(file) && rest.trimEnd().endsWith('}')) yield { line: rest, where: at() };
 }
 
 /** One frame under the name of its stream. */

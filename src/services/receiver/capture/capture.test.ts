@@ -4,41 +4,42 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { parseCaptured, type CapturedLine, type Kind } from '../../../core/captured.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { textsOf } from '../../../simulator/packed.ts';
 import { readRecordings } from '../../../simulator/recording.ts';
 import { openStage, until } from '../../../testing/receiver.ts';
 import { Capture } from './capture.ts';
 import { CaptureFiles } from './files.ts';
-import { putRecord, recordSize, type Kind, type Report } from './format.ts';
+import { LineBuffer, tagsOf, type Chunk, type Opened, type Report } from './format.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'tapekeeper-test-capture-'));
 let folders = 0;
 const newFolder = (): string => join(root, String(++folders));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-interface Line {
-  t: number;
-  conn: number;
-  kind: string;
-  data?: string;
-  url?: string;
-  market_id?: string;
-}
-
 const filesOf = (folder: string): string[] => readdirSync(folder).sort();
-const linesOf = (path: string): Line[] =>
-  [...textsOf(path, readFileSync(path))].join('').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Line);
+const textOf = (path: string): string => [...textsOf(path, readFileSync(path))].join('');
+const linesOf = (path: string): (CapturedLine & Partial<Opened>)[] =>
+  textOf(path).split('\n').filter((line) => line !== '').map((line) => {
+    const captured = parseCaptured(line);
+    if (captured === null) throw new Error(`no line of a capture: ${line}`);
+    return captured.kind === 'connect' ? { ...captured, ...(JSON.parse(captured.data) as Opened) } : captured;
+  });
 
-function chunkOf(...records: [Kind, number, number, string][]): Buffer {
-  const chunk = Buffer.alloc(records.reduce((sum, [, , , text]) => sum + recordSize(Buffer.byteLength(text)), 0));
-  let at = 0;
-  for (const [kind, micros, conn, text] of records) at = putRecord(chunk, at, kind, micros, conn, Buffer.from(text));
-  return chunk;
+type Put = [Kind, number, number, string];
+
+/** What the receive path hands over: `open` are connections that were open before. */
+function chunkOf(marketId: string, open: number[], ...records: Put[]): Chunk {
+  const [lines, before] = [new LineBuffer(), new LineBuffer()];
+  for (const conn of open) before.put(tagsOf(conn).connect, T, Buffer.from(opened(marketId)));
+  for (const [kind, micros, conn, text] of records) lines.put(tagsOf(conn)[kind], micros, Buffer.from(text));
+  const frames = records.filter(([kind]) => kind === 'recv' || kind === 'binary').length;
+  return { marketId, lines: lines.take(), frames, lastMicros: records.at(-1)?.[1] ?? 0, opened: Buffer.from(before.take()).toString() };
 }
 
 const T = 1_790_000_000_000_000;
-const opened = (market: string): string => JSON.stringify({ market_id: market, url: `wss://${market}.test/ws` });
+const opened = (market: string): string => JSON.stringify({ market_id: market, run: 'r', url: `wss://${market}.test/ws` });
 /** Text that does not compress. */
 const noise = (length: number): string => Array.from({ length }, () => String.fromCharCode(33 + Math.floor(Math.random() * 90))).join('');
 
@@ -46,21 +47,26 @@ describe('the files', () => {
   it('hold what every connection received and sent, and when, in files of their market', () => {
     const folder = newFolder();
     const files = new CaptureFiles({ folder, run: '1-20261128T100000', maxBytes: 1e9 }, () => undefined);
-    files.take(chunkOf(
-      ['connect', T, 1, opened('one')], ['connect', T + 1, 2, opened('one')], ['connect', T + 2, 3, opened('two')], ['send', T + 3, 1, '{"id":1}'],
-      ['recv', T + 1_000_004, 1, '{"a":"é\\n"}'], ['recv', T + 5, 2, 'no JSON "at all'], ['binary', T + 6, 3, '\u0001'], ['close', T + 7, 2, '1006'],
+    files.take(chunkOf('one', [],
+      ['connect', T, 1, opened('one')], ['connect', T + 1, 2, opened('one')], ['send', T + 3, 1, '{"id":1}'],
+      ['recv', T + 1_000_004, 1, '{"a":"é\\n"}'], ['recv', T + 5, 2, 'no JSON "at all'], ['recv', T + 6, 2, '{\r\n "two": "lines" }'], ['recv', T + 6, 2, ''],
+      ['close', T + 7, 2, '1006 gone\naway'],
     ));
+    files.take(chunkOf('two', [], ['connect', T + 2, 3, opened('two')], ['binary', T + 6, 3, 'AQ==']));
     files.close();
-    expect(filesOf(folder)).toEqual(['one.1-20261128T100000.0001.jsonl.zst', 'two.1-20261128T100000.0002.jsonl.zst']);
+    expect(filesOf(folder)).toEqual(['one.1-20261128T100000.0001.frames.zst', 'two.1-20261128T100000.0002.frames.zst']);
     const [one, two] = filesOf(folder).map((name) => linesOf(join(folder, name)));
     expect(one?.filter(({ kind }) => kind !== 'connect')).toEqual([
       { t: 1_790_000_000.000003, conn: 1, kind: 'send', data: '{"id":1}' },
       { t: 1_790_000_001.000004, conn: 1, kind: 'recv', data: '{"a":"é\\n"}' },
       { t: 1_790_000_000.000005, conn: 2, kind: 'recv', data: 'no JSON "at all' },
-      { t: 1_790_000_000.000007, conn: 2, kind: 'close', data: '1006' },
+      { t: 1_790_000_000.000006, conn: 2, kind: 'recv', data: '{\r\n "two": "lines" }' },
+      { t: 1_790_000_000.000006, conn: 2, kind: 'recv', data: '' },
+      { t: 1_790_000_000.000007, conn: 2, kind: 'close', data: '1006 gone\naway' },
     ]);
     const connects = one?.filter(({ kind }) => kind === 'connect').map(({ conn, url, market_id }) => [conn, url, market_id]);
     expect(connects).toContainEqual([2, 'wss://one.test/ws', 'one']);
+    expect(textOf(join(folder, filesOf(folder)[0] ?? ''))).toContain('\n1790000001.000004 1 recv {"a":"é\\n"}\n');
     expect(two?.at(-1)).toEqual({ t: 1_790_000_000.000006, conn: 3, kind: 'binary', data: 'AQ==' });
   });
 
@@ -70,12 +76,12 @@ describe('the files', () => {
     writeFileSync(join(folder, 'not-ours.txt'), 'x'.repeat(1_000));
     const maxBytes = 800_000;
     const files = new CaptureFiles({ folder, run: '1-r', maxBytes }, () => undefined);
-    files.take(chunkOf(['connect', T, 7, opened('one')]));
+    files.take(chunkOf('one', [], ['connect', T, 7, opened('one')]));
     for (let i = 0; i < 60; i++) {
-      files.take(chunkOf(['recv', T + i * 1000, 7, noise(30_000)]));
+      files.take(chunkOf('one', [7], ['recv', T + i * 1000, 7, noise(30_000)]));
       files.flush();
     }
-    files.take(chunkOf(['recv', T + 2 * 3_600_000_000, 7, 'two hours later']));
+    files.take(chunkOf('one', [7], ['recv', T + 2 * 3_600_000_000, 7, 'two hours later']));
     files.close();
     const names = filesOf(folder).filter((name) => name.endsWith('.zst'));
     expect(names.length).toBeGreaterThan(4);
@@ -84,17 +90,17 @@ describe('the files', () => {
     expect(total).toBeLessThanOrEqual(maxBytes);
     expect(total).toBeGreaterThan(maxBytes / 2);
     for (const name of names) expect(linesOf(join(folder, name))[0]).toMatchObject({ kind: 'connect', conn: 7, market_id: 'one' });
-    expect(linesOf(join(folder, names.at(-1) ?? '')).map(({ data }) => data)).toEqual([undefined, 'two hours later']);
+    expect(linesOf(join(folder, names.at(-1) ?? '')).map(({ kind, data }) => (kind === 'connect' ? kind : data))).toEqual(['connect', 'two hours later']);
     expect(filesOf(folder)).toContain('not-ours.txt');
   });
 
   it('are readable up to wherever they were cut', () => {
     const folder = newFolder();
     const files = new CaptureFiles({ folder, run: '1-r', maxBytes: 1e9 }, () => undefined);
-    files.take(chunkOf(['connect', T, 1, opened('one')]));
+    files.take(chunkOf('one', [], ['connect', T, 1, opened('one')]));
     for (let i = 0; i < 20; i++) {
-      const record = (j: number): [Kind, number, number, string] => ['recv', T + i * 1000 + j, 1, `${i * 50 + j} ${noise(50)}`];
-      files.take(chunkOf(...Array.from({ length: 50 }, (_record, j) => record(j))));
+      const record = (j: number): Put => ['recv', T + i * 1000 + j, 1, `${i * 50 + j} ${noise(50)}`];
+      files.take(chunkOf('one', [1], ...Array.from({ length: 50 }, (_record, j) => record(j))));
       files.flush();
     }
     files.close();
@@ -125,10 +131,10 @@ describe('the files', () => {
       const reports: Report[] = [];
       const files = new CaptureFiles({ folder, run: '1-r', maxBytes: 1e9 }, (report) => reports.push(report));
       const put = (text: string): void => {
-        files.take(chunkOf(['recv', T, 1, text]));
+        files.take(chunkOf('one', [1], ['recv', T, 1, text]));
         files.flush();
       };
-      files.take(chunkOf(['connect', T, 1, opened('one')]));
+      files.take(chunkOf('one', [], ['connect', T, 1, opened('one')]));
       put('first');
       put(noise(400_000));
       expect(reports.filter(({ type }) => type !== 'taken')).toEqual([
@@ -212,7 +218,7 @@ describe('the capture', () => {
       // Spot has one connection, USD-M one for quotes and one for the rest: each is told apart, opened and closed.
       expect(new Set(lines.map(({ conn }) => conn)).size).toBe(3);
       expect(lines.filter(({ kind }) => kind === 'close')).toHaveLength(3);
-      expect(lines.filter(({ kind }) => kind === 'send').every(({ data }) => data?.includes('"method"'))).toBe(true);
+      expect(lines.filter(({ kind }) => kind === 'send').every(({ data }) => data.includes('"method"'))).toBe(true);
     } finally {
       await stage.close();
     }

@@ -3,9 +3,10 @@
 // a folder that cannot be written or a disk too slow pauses the capture, with an event, and it is tried again.
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../core/clock.ts';
+import type { Kind } from '../../../core/captured.ts';
 import { toError } from '../../../core/errors.ts';
 import type { SessionTap } from '../../../net/websocket.ts';
-import { putRecord, recordSize, type FilesOptions, type Kind, type Opened, type Report } from './format.ts';
+import { LineBuffer, tagsOf, type Chunk, type FilesOptions, type Opened, type Report, type Tags } from './format.ts';
 
 export interface CaptureHooks {
   /** Frames are lost from here on, for this reason. */
@@ -20,7 +21,24 @@ export interface CaptureOptions extends FilesOptions, CaptureHooks {
   clock: Clock;
 }
 
-const CHUNK_BYTES = 256 * 1024;
+interface Tapped {
+  readonly opened: Opened;
+  readonly tags: Tags;
+  readonly lane: Lane;
+}
+
+/** The lines of one market that wait to be handed over. */
+interface Lane {
+  readonly marketId: string;
+  readonly lines: LineBuffer;
+  readonly open: Set<Tapped>;
+  frames: number;
+  lastMicros: number;
+  /** `connect` lines of what was open before the first of the lines. */
+  opened: string;
+}
+
+const CHUNK_BYTES = 240 * 1024;
 const HAND_OVER_MS = 250;
 /** What may wait for the worker: more is lost to the capture, since memory belongs to the receiver. */
 const WAITING_BYTES = 64 * 1024 * 1024;
@@ -30,11 +48,9 @@ const CLOSE_MS = 3_000;
 export class Capture {
   readonly #o: CaptureOptions;
   readonly #worker: Worker;
-  readonly #open = new Map<number, Opened>();
+  readonly #lanes = new Map<string, Lane>();
   readonly #timer: NodeJS.Timeout;
   readonly #ended: Promise<void>;
-  #chunk = Buffer.alloc(0);
-  #at = 0;
   #waiting = 0;
   #numbers = 0;
   #state: 'on' | 'paused' | 'trying' | 'over' = 'on';
@@ -56,15 +72,20 @@ export class Capture {
 
   /** Records a connection from now on: what it receives and sends, until it is closed. */
   connection(marketId: string, url: string): SessionTap {
-    const conn = ++this.#numbers;
-    const opened = { market_id: marketId, url };
-    this.#open.set(conn, opened);
-    this.#put('connect', conn, this.#now(), Buffer.from(JSON.stringify(opened)));
+    const lane = this.#laneOf(marketId);
+    const tapped: Tapped = { lane, tags: tagsOf(++this.#numbers), opened: { market_id: marketId, run: this.#o.run, url } };
+    this.#put(tapped, 'connect', this.#now(), openedText(tapped));
+    lane.open.add(tapped);
     return {
-      received: (bytes, isBinary, receivedTs) => this.#put(isBinary ? 'binary' : 'recv', conn, receivedTs, bytes),
-      sent: (text) => this.#put('send', conn, this.#now(), Buffer.from(text)),
+      received: (bytes, isBinary, receivedTs) => {
+        if (isBinary) this.#put(tapped, 'binary', receivedTs, Buffer.from(bytes.toString('base64')));
+        else this.#put(tapped, 'recv', receivedTs, bytes);
+      },
+      sent: (text) => this.#put(tapped, 'send', this.#now(), Buffer.from(text)),
       closed: (detail) => {
-        if (this.#open.delete(conn)) this.#put('close', conn, this.#now(), Buffer.from(detail));
+        if (!lane.open.has(tapped)) return;
+        this.#put(tapped, 'close', this.#now(), Buffer.from(detail));
+        lane.open.delete(tapped);
       },
     };
   }
@@ -72,7 +93,7 @@ export class Capture {
   /** Puts what is held on disk, within three seconds, and ends the worker. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#handOver();
+    this.#handOverAll();
     this.#worker.postMessage(null);
     const late = setTimeout(() => void this.#worker.terminate(), CLOSE_MS);
     await this.#ended;
@@ -83,40 +104,52 @@ export class Capture {
     return this.#o.clock.nowMicros();
   }
 
-  #put(kind: Kind, conn: number, micros: number, bytes: Buffer): void {
-    if (this.#state === 'paused' || this.#state === 'over') {
-      if (kind === 'recv' || kind === 'binary') this.#lose(1);
-      return;
-    }
-    const size = recordSize(bytes.length);
-    if (this.#at + size > this.#chunk.length) {
-      this.#handOver();
-      // Not of the pool: it is given away.
-      this.#chunk = Buffer.from(new ArrayBuffer(Math.max(CHUNK_BYTES, size)));
-    }
-    this.#at = putRecord(this.#chunk, this.#at, kind, micros, conn, bytes);
+  #laneOf(marketId: string): Lane {
+    const known = this.#lanes.get(marketId);
+    if (known !== undefined) return known;
+    const lane: Lane = { marketId, lines: new LineBuffer(), open: new Set(), frames: 0, lastMicros: 0, opened: '' };
+    this.#lanes.set(marketId, lane);
+    return lane;
   }
 
-  #handOver(): void {
-    if (this.#at === 0) return;
-    const full = this.#chunk.subarray(0, this.#at);
-    this.#waiting += full.length;
-    this.#worker.postMessage(full, [full.buffer]);
-    this.#chunk = Buffer.alloc(0);
-    this.#at = 0;
+  #put({ lane, tags }: Tapped, kind: Kind, micros: number, text: Buffer): void {
+    const isFrame = kind === 'recv' || kind === 'binary';
+    if (this.#state === 'paused' || this.#state === 'over') {
+      if (isFrame) this.#lose(1);
+      return;
+    }
+    if (lane.lines.size === 0) lane.opened = openedLines(lane, micros);
+    lane.lines.put(tags[kind], micros, text);
+    lane.lastMicros = micros;
+    if (isFrame) lane.frames++;
+    if (lane.lines.size >= CHUNK_BYTES) this.#handOver(lane);
+  }
+
+  #handOver(lane: Lane): void {
+    if (lane.lines.size === 0) return;
+    const chunk: Chunk = { marketId: lane.marketId, lines: lane.lines.take(), frames: lane.frames, lastMicros: lane.lastMicros, opened: lane.opened };
+    lane.frames = 0;
+    this.#waiting += chunk.lines.length;
+    this.#worker.postMessage(chunk, [chunk.lines.buffer]);
     if (this.#waiting > WAITING_BYTES) this.#pause('the disk does not keep up');
+  }
+
+  #handOverAll(): void {
+    for (const lane of this.#lanes.values()) this.#handOver(lane);
   }
 
   #tick(): void {
     if (this.#state === 'paused' && this.#o.clock.monotonicMs() >= this.#retryMs && this.#waiting < WAITING_BYTES / 2) this.#tryAgain();
-    this.#handOver();
+    this.#handOverAll();
   }
 
   #tryAgain(): void {
     this.#state = 'trying';
-    for (const [conn, opened] of this.#open) {
-      this.#put('connect', conn, this.#now(), Buffer.from(JSON.stringify(opened)));
-      this.#put('lost', conn, this.#now(), Buffer.from(String(this.#lost)));
+    const open = [...this.#lanes.values()].flatMap((lane) => [...lane.open]);
+    for (const tapped of open) {
+      // Some may have been opened in the meantime, and the file may still be the one of before.
+      this.#put(tapped, 'connect', this.#now(), openedText(tapped));
+      this.#put(tapped, 'lost', this.#now(), Buffer.from(String(this.#lost)));
     }
   }
 
@@ -145,4 +178,12 @@ export class Capture {
       this.#lost = 0;
     }
   }
+}
+
+const openedText = ({ opened }: Tapped): Buffer => Buffer.from(JSON.stringify(opened));
+
+function openedLines(lane: Lane, micros: number): string {
+  const lines = new LineBuffer();
+  for (const tapped of lane.open) lines.put(tapped.tags.connect, micros, openedText(tapped));
+  return Buffer.from(lines.take()).toString();
 }

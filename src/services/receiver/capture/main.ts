@@ -2,7 +2,7 @@
 import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CaptureFiles } from './files.ts';
-import type { FilesOptions } from './format.ts';
+import type { Chunk, FilesOptions } from './format.ts';
 
 /** What a killed process loses of its capture at most. */
 const FLUSH_MS = 1_000;
@@ -13,9 +13,9 @@ if (port !== null) {
   setPriority(constants.priority.PRIORITY_LOW);
   const files = new CaptureFiles(workerData as FilesOptions, (report) => port.postMessage(report));
   const timer = setInterval(() => files.flush(), FLUSH_MS);
-  port.on('message', (chunk: Uint8Array | null) => {
+  port.on('message', (chunk: Chunk | null) => {
     if (chunk !== null) {
-      files.take(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+      files.take(chunk);
       return;
     }
     clearInterval(timer);
