@@ -10,6 +10,7 @@ import {
 import { UsageError } from '../../core/errors.ts';
 import { createPool, closePool } from '../../store/connect.ts';
 import { openConsole, type RunningConsole } from '../../testing/console.ts';
+import { until } from '../../testing/receiver.ts';
 import { freshDatabase, ownRedis, redisServerInstalled, type FreshDatabase } from '../../testing/servers.ts';
 import type { LocalRedis } from '../local/redis.ts';
 import { accessOf } from '../../services/console/access.ts';
@@ -239,6 +240,9 @@ describe.skipIf(!redisServerInstalled())('the console', () => {
       clearInterval(writer);
       stop.abort();
     }
+    expect(await console_.process.metric('console_updates_total')).toBeGreaterThanOrEqual(8);
+    expect(await console_.process.metric('console_requests_total', { kind: 'live', status: '200' })).toBe(1);
+    await until(async () => (await console_.process.metric('console_event_streams')) === 0);
     const seconds = (seen.at(-1)!.at - seen[0]!.at) / 1000;
     expect((seen.length - 1) / seconds).toBeLessThanOrEqual(10.5);
     expect(new Set(seen.flatMap(({ topics }) => topics))).toEqual(new Set(['overview', `quote?${of}`]));

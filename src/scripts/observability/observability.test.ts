@@ -155,6 +155,12 @@ describe.skipIf(!installed('prometheus'))('against a fleet that runs', () => {
       const services = [await stage.service('simulator', { SIM_PORT: String(simulatorPort), SIM_RATE: '50' })];
       await stage.service('janitor', env);
       for (const name of ['receiver', 'distributor', 'governor', 'backfill', 'maintenance']) services.push(await stage.service(name, env));
+      const consolePort = await freePort();
+      services.push(await stage.service('console', { ...env, CONSOLE_PORT: String(consolePort) }));
+      // Somebody looks.
+      const looking = new AbortController();
+      await fetch(`http://127.0.0.1:${consolePort}/api/live?topic=overview`, { signal: looking.signal });
+      await (await fetch(`http://127.0.0.1:${consolePort}/api/feeds`)).text();
       const folder = join(stage.folder, 'prometheus');
       mkdirSync(folder);
       writeFileSync(join(folder, 'prometheus.yml'), JSON.stringify({
@@ -182,6 +188,7 @@ describe.skipIf(!installed('prometheus'))('against a fleet that runs', () => {
         expect(judged.map(({ name }) => name).sort()).toEqual(rules.map(({ alert }) => alert).sort());
         expect(judged.filter(({ health, state }) => health !== 'ok' || state === 'firing')).toEqual([]);
       } finally {
+        looking.abort();
         await stopChild(child, 'SIGTERM', 10_000);
       }
     } finally {

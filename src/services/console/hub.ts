@@ -5,6 +5,7 @@ import { explain } from '../../contracts/index.ts';
 import type { Clock } from '../../core/clock.ts';
 import { toError } from '../../core/errors.ts';
 import type { Logger } from '../../runtime/log.ts';
+import type { ConsoleMetrics } from './metrics.ts';
 
 /** A view with its parameters. */
 interface Opened {
@@ -64,9 +65,16 @@ type Listener = (reading: Reading) => void;
 const IDLE_CHANNELS = 64;
 const MAX_CHANNELS = 400;
 
+/** What the hub and its channels share. */
+interface Surroundings {
+  readonly clock: Clock;
+  readonly log: Pick<Logger, 'warn'>;
+  readonly metrics: Pick<ConsoleMetrics, 'reads' | 'failures'>;
+}
+
 class Channel {
   readonly #work: () => Promise<unknown>;
-  readonly #options: { readonly everyMs: number; readonly clock: Clock; readonly log: Pick<Logger, 'warn'>; readonly name: string };
+  readonly #options: Surroundings & { readonly everyMs: number; readonly name: string };
   readonly #listeners = new Set<Listener>();
   #last: { reading: Reading; atMs: number } | null = null;
   #reading: Promise<Reading> | null = null;
@@ -75,7 +83,7 @@ class Channel {
   #told: string | null = null;
   #failing = false;
 
-  constructor(work: () => Promise<unknown>, options: { everyMs: number; clock: Clock; log: Pick<Logger, 'warn'>; name: string }) {
+  constructor(work: () => Promise<unknown>, options: Surroundings & { everyMs: number; name: string }) {
     this.#work = work;
     this.#options = options;
   }
@@ -126,13 +134,16 @@ class Channel {
   }
 
   async #ask(): Promise<Reading> {
+    const { log, metrics, name } = this.#options;
+    metrics.reads.inc({ view: name });
     let reading: Reading;
     try {
       reading = { text: JSON.stringify(await this.#work()), status: 200 };
       this.#failing = false;
     } catch (error) {
       const { status, code, message } = error instanceof Refusal ? error : { status: 503, code: 'unavailable', message: toError(error).message };
-      if (status === 503 && !this.#failing) this.#options.log.warn({ err: toError(error), view: this.#options.name }, 'cannot be shown');
+      if (status === 503) metrics.failures.inc({ view: name });
+      if (status === 503 && !this.#failing) log.warn({ err: toError(error), view: name }, 'cannot be shown');
       this.#failing = status === 503;
       reading = { text: JSON.stringify({ error: { code, message } }), status };
     }
@@ -143,14 +154,18 @@ class Channel {
 
 export class Hub {
   readonly #views: Readonly<Record<string, View>>;
-  readonly #clock: Clock;
-  readonly #log: Pick<Logger, 'warn'>;
+  readonly #around: Surroundings;
   readonly #channels = new Map<string, { channel: Channel; drop: () => void }>();
 
-  constructor(views: Readonly<Record<string, View>>, clock: Clock, log: Pick<Logger, 'warn'>) {
+  constructor(views: Readonly<Record<string, View>>, around: Surroundings) {
     this.#views = views;
-    this.#clock = clock;
-    this.#log = log;
+    this.#around = around;
+    // A first failure is a growth only where there was a nought before.
+    for (const name of Object.keys(views)) around.metrics.failures.inc({ view: name }, 0);
+  }
+
+  get size(): number {
+    return this.#channels.size;
   }
 
   /** The channel of a view for these parameters. Throws Refusal on a name or parameter that is not right. */
@@ -161,7 +176,7 @@ export class Hub {
     const open = this.#channels.get(`${name} ${key}`);
     if (open !== undefined) return open.channel;
     this.#makeRoom();
-    const channel = new Channel(read, { everyMs: known.everyMs, clock: this.#clock, log: this.#log, name });
+    const channel = new Channel(read, { ...this.#around, everyMs: known.everyMs, name });
     this.#channels.set(`${name} ${key}`, { channel, drop });
     return channel;
   }

@@ -2,6 +2,7 @@
 // the newest state later, and nothing is queued for it.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Refusal, type Hub, type Reading } from './hub.ts';
+import type { ConsoleMetrics } from './metrics.ts';
 
 const FLUSH_MS = 100;
 const PING_MS = 15_000;
@@ -16,7 +17,10 @@ function topicOf(topic: string): { name: string; query: Record<string, string> }
   return at < 0 ? { name: topic, query: {} } : { name: topic.slice(0, at), query: Object.fromEntries(new URLSearchParams(topic.slice(at + 1))) };
 }
 
+type LiveMetrics = Pick<ConsoleMetrics, 'updates' | 'bytes' | 'late'>;
+
 class Client {
+  readonly #metrics: LiveMetrics;
   readonly #response: ServerResponse;
   /** By topic, as JSON. */
   readonly #waiting = new Map<string, string>();
@@ -25,7 +29,8 @@ class Client {
   #flush: NodeJS.Timeout | null = null;
   #begun = false;
 
-  constructor(response: ServerResponse) {
+  constructor(response: ServerResponse, metrics: LiveMetrics) {
+    this.#metrics = metrics;
     this.#response = response;
     this.#ping = setInterval(() => this.#write(':\n\n'), PING_MS);
   }
@@ -50,12 +55,16 @@ class Client {
     this.#flush = null;
     this.#begun = true;
     if (this.#response.writableLength > BACKLOG_BYTES) {
+      this.#metrics.late.inc();
       this.#flush = setTimeout(() => this.#send(), FLUSH_MS);
       return;
     }
     // Each answer is JSON already, made once for all who watch it.
-    this.#write(`data: {${[...this.#waiting].map(([name, text]) => `${name}:${text}`).join(',')}}\n\n`);
+    const message = `data: {${[...this.#waiting].map(([name, text]) => `${name}:${text}`).join(',')}}\n\n`;
     this.#waiting.clear();
+    this.#write(message);
+    this.#metrics.updates.inc();
+    this.#metrics.bytes.inc(Buffer.byteLength(message));
   }
 
   #write(text: string): void {
@@ -65,10 +74,12 @@ class Client {
 
 export class Live {
   readonly #hub: Hub;
+  readonly #metrics: LiveMetrics;
   readonly #clients = new Set<Client>();
 
-  constructor(hub: Hub) {
+  constructor(hub: Hub, metrics: LiveMetrics) {
     this.#hub = hub;
+    this.#metrics = metrics;
   }
 
   get clients(): number {
@@ -87,7 +98,7 @@ export class Live {
     });
     response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
     response.write('retry: 2000\n\n');
-    const client = new Client(response);
+    const client = new Client(response, this.#metrics);
     this.#clients.add(client);
     const leave = (): void => {
       this.#clients.delete(client);

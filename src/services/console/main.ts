@@ -7,6 +7,7 @@ import { accessOf } from './access.ts';
 import { loadAssets } from './assets.ts';
 import { Hub } from './hub.ts';
 import { Live } from './live.ts';
+import { consoleMetrics } from './metrics.ts';
 import { createServer } from './server.ts';
 import { viewsOf } from './views/all.ts';
 
@@ -23,9 +24,10 @@ export async function start(ctx: ServiceContext): Promise<void> {
 
   const views = viewsOf({ pool, redis, stream, streamUrl: config.streamRedisUrl, clock, markets: config.markets });
   scope.own(views.trades, (trades) => trades.close());
-  const hub = scope.own(new Hub(views, clock, log), (h) => h.close());
-  const live = scope.own(new Live(hub), (l) => l.close());
-  const server = scope.own(createServer({ access, assets: loadAssets(), hub, live }), (s) => s.close());
+  const metrics = consoleMetrics(ctx.metrics, { streams: () => live.clients, views: () => hub.size });
+  const hub: Hub = scope.own(new Hub(views, { clock, log, metrics }), (h) => h.close());
+  const live: Live = scope.own(new Live(hub, metrics), (l) => l.close());
+  const server = scope.own(createServer({ access, assets: loadAssets(), hub, live, metrics }), (s) => s.close());
   const url = await server.listen({ host: config.console.host, port: config.console.port });
   health.set('listening', true, url);
   log.info({ url, token: access.needsToken }, 'the console is open');

@@ -5,6 +5,7 @@ import type { Access } from './access.ts';
 import type { Asset } from './assets.ts';
 import { Refusal, type Hub } from './hub.ts';
 import type { Live } from './live.ts';
+import type { ConsoleMetrics } from './metrics.ts';
 
 export const PAGES = ['/', '/feeds', '/completeness', '/market', '/events', '/dlq', '/trading'] as const;
 /** Without a token: what the form that asks for it is made of. */
@@ -24,12 +25,13 @@ export interface ServerParts {
   readonly assets: ReadonlyMap<string, Asset>;
   readonly hub: Hub;
   readonly live: Live;
+  readonly metrics: Pick<ConsoleMetrics, 'requests' | 'latency'>;
 }
 
 const refusal = (code: string, message: string): { error: { code: string; message: string } } => ({ error: { code, message } });
 
 /** The server, not listening yet. */
-export function createServer({ access, assets, hub, live }: ServerParts): FastifyInstance {
+export function createServer({ access, assets, hub, live, metrics }: ServerParts): FastifyInstance {
   const app = fastify({
     bodyLimit: 1_024, routerOptions: { maxParamLength: 200 }, requestTimeout: 10_000, forceCloseConnections: true,
     frameworkErrors: (error, _request, reply) => {
@@ -48,6 +50,12 @@ export function createServer({ access, assets, hub, live }: ServerParts): Fastif
     if (early === null) done();
     else if (early.status === 401 && wantsPage(request)) void sendAsset(request, reply.status(401), assets.get('login/index.html')!);
     else void reply.status(early.status).send(refusal(early.code, early.message));
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    const kind = kindOf(request);
+    metrics.requests.inc({ kind, status: String(reply.statusCode) });
+    metrics.latency.observe({ kind }, reply.elapsedTime / 1000);
+    done();
   });
   app.setErrorHandler((error: FastifyError | Refusal, _request, reply) => {
     if (error instanceof Refusal) return reply.status(error.status).send(refusal(error.code, error.message));
@@ -71,6 +79,8 @@ export function createServer({ access, assets, hub, live }: ServerParts): Fastif
   app.get('/api/live', (request, reply) => {
     const { topic = [] } = request.query as { topic?: string | string[] };
     live.open([topic].flat(), request.raw, reply.raw, SECURITY);
+    // It has no end that a hook would be told of.
+    metrics.requests.inc({ kind: 'live', status: '200' });
     reply.hijack();
   });
   app.get('/api/:view', async (request, reply) => {
@@ -82,6 +92,15 @@ export function createServer({ access, assets, hub, live }: ServerParts): Fastif
 }
 
 const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0] ?? '/';
+
+/** By the route, so that what anybody asks for makes no series of its own. */
+function kindOf(request: FastifyRequest): string {
+  const route = request.routeOptions.url;
+  if (route === undefined) return 'other';
+  if (route === '/assets/*') return 'asset';
+  if (route === '/api/live') return 'live';
+  return route.startsWith('/api/') ? 'view' : 'page';
+}
 
 const wantsPage = (request: FastifyRequest): boolean => (request.headers.accept ?? '').includes('text/html');
 
