@@ -77,7 +77,7 @@ describe('docker-compose.yml', () => {
     }
     expect(new Set(Object.values(UIDS)).size).toBe(SERVICE_LOGINS.length);
     const readers = wrong(({ volumes = [] }) => volumes.some((volume) => volume.startsWith('secrets_')));
-    expect(readers).toEqual(['secrets', 'postgres', 'redis']);
+    expect(readers).toEqual(['secrets', 'postgres', 'redis', 'grafana']);
   });
 
   it('holds no password, and no way in without one', () => {
@@ -89,6 +89,10 @@ describe('docker-compose.yml', () => {
     expect(compose.services['redis']?.command?.join(' ')).not.toMatch(/protected-mode/);
     expect(Object.keys(compose.services['postgres']?.environment ?? {})).not.toContain('POSTGRES_PASSWORD');
     expect(text('docker-compose.yml')).not.toMatch(/HOST_AUTH_METHOD/);
+    const defaults = services.flatMap(([, { environment = {} }]) => Object.entries(environment)).filter(([name, value]) =>
+      /PASSWORD|SECRET|TOKEN|_KEY$/.test(name) && !/^\$\{\w+:-\}$/.test(value));
+    expect(defaults.filter(([name]) => !name.endsWith('_FILE'))).toEqual([]);
+    expect(compose.services['grafana']?.environment?.['GF_SECURITY_ADMIN_PASSWORD__FILE']).toBe('/secrets/admin');
   });
 
   it('keeps the servers from the internet, and the exchanges from the servers', () => {
