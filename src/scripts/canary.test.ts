@@ -24,6 +24,7 @@ const FAILED = /"level":"(warn|error|fatal)"|"refused":[1-9]/;
 const CREDENTIALS = newCredentials();
 const CANARIES = {
   database: 'canary/database+pass word"1', deribit: 'canary-deribit-secret-7f3a', signal: 'canary-signal-key-19bc', webhook: 'canary-webhook-token-55de',
+  token: 'canary-console-token-c41d',
 };
 const RISK = readFileSync(join(import.meta.dirname, '../../docs/executor.md'), 'utf8').match(/```yaml\n(# RISK_FILE[\s\S]*?)```/)?.[1] ?? '';
 
@@ -48,6 +49,16 @@ function echo(): Promise<{ server: Server; port: number }> {
     });
   });
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve({ server, port: (server.address() as AddressInfo).port })));
+}
+
+/** What an event stream says at first. */
+async function firstMessage(response: Response): Promise<string> {
+  let text = '';
+  for await (const chunk of response.body!) {
+    text += Buffer.from(chunk as Uint8Array).toString();
+    if (/^data: .*\n\n/m.test(text)) break;
+  }
+  return text;
 }
 
 describe.skipIf(!redisServerInstalled())('secrets when everything fails', () => {
@@ -91,15 +102,21 @@ describe.skipIf(!redisServerInstalled())('secrets when everything fails', () => 
     };
   }
 
-  /** Runs a service until it has told of a failure (or ended by itself), looks at it while it lives, and ends it. Resolves with its output. */
-  async function fail(service: string, env: Record<string, string>, search: Search): Promise<string> {
+  /**
+   * Runs a service until it has told of a failure (or ended by itself), looks at it while it lives, and ends it. `use` is done once with
+   * the address of which its output tells. Resolves with its output.
+   */
+  async function fail(service: string, env: Record<string, string>, search: Search, use?: (url: string) => Promise<void>): Promise<string> {
     const child = spawn(process.execPath, [START, service], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     children.add(child);
     let out = '';
+    const using: Promise<void>[] = [];
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, FIRST_FAILURE_MS);
       const look = (chunk: unknown): void => {
         out += String(chunk);
+        const url = /"url":"([^"]+)"/.exec(out)?.[1];
+        if (use !== undefined && url !== undefined && using.length === 0) using.push(use(url));
         if (FAILED.test(out)) done();
       };
       const done = (): void => {
@@ -110,6 +127,7 @@ describe.skipIf(!redisServerInstalled())('secrets when everything fails', () => 
       child.stderr.on('data', look);
       child.once('exit', done);
     });
+    await Promise.all(using);
     if (child.exitCode === null) {
       for (const name of ['cmdline', 'environ']) search.look([`${name} of ${service}`, readFileSync(`/proc/${child.pid}/${name}`, 'latin1')]);
       const port = /"port":(\d+)/.exec(out)?.[1];
@@ -133,6 +151,33 @@ describe.skipIf(!redisServerInstalled())('secrets when everything fails', () => 
     const search = new Search(...Object.values(CANARIES), ...Object.values(CREDENTIALS.redis), new URL(inject('databaseUrl')).password || 'none-given');
     const out = await fail(service, environment(`${service}-${rightDatabase}`, user, rightDatabase), search);
     expect(out, 'it failed, and said so').toMatch(FAILED);
+    expect(search.found).toEqual([]);
+  }, 120_000);
+
+  it('are nowhere: the console, whatever it is asked, with and without its token', async () => {
+    const search = new Search(...Object.values(CANARIES), ...Object.values(CREDENTIALS.redis));
+    const env = { ...environment('console', 'console', false), CONSOLE_PORT: '0', CONSOLE_TOKEN_FILE: file('console-token', CANARIES.token) };
+    const views = ['overview', 'feeds', 'completeness', 'instruments', 'events', 'dlq', 'trading', ...['quote', 'trades', 'candles', 'gaps']
+      .map((view) => `${view}?market=deribit&symbol=BTC-PERPETUAL${view === 'gaps' ? '&day=2026-11-01' : ''}`)];
+    const paths = ['/', '/market', '/trading', '/assets/main.ts', '/assets/login/main.ts', '/api/session', '/nowhere', '/api/overview?x=1',
+      ...views.map((view) => `/api/${view}`)];
+    const statuses = new Set<number>();
+    const ask = async (url: string): Promise<void> => {
+      const lives = views.map((view) => `topic=${encodeURIComponent(view)}`).join('&');
+      for (const authorization of [`Bearer ${CANARIES.token}`, 'Bearer another-token-of-letters', undefined]) {
+        for (const path of [...paths, `/api/live?${lives}`]) {
+          const response = await fetch(url + path, { headers: authorization === undefined ? {} : { authorization } });
+          statuses.add(response.status);
+          const isLive = response.headers.get('content-type') === 'text/event-stream';
+          const body = isLive ? await firstMessage(response) : await response.text();
+          search.look([`${path} of the console`, `${JSON.stringify([...response.headers])} ${body}`]);
+        }
+      }
+    };
+    const out = await fail('console', env, search, ask);
+    expect([...statuses].sort()).toEqual([200, 400, 401, 404, 503]);
+    expect(out).toContain('cannot be shown');
+    expect(search.places).toBeGreaterThan(3 * paths.length);
     expect(search.found).toEqual([]);
   }, 120_000);
 
