@@ -775,6 +775,9 @@ GRANT EXECUTE ON FUNCTION drop_day_partition(text, date) TO tk_maintenance;
 GRANT EXECUTE ON FUNCTION stop_stored_already() TO tk_distributor, tk_backfill;
 GRANT EXECUTE ON FUNCTION loosen_seqs(int8multirange) TO tk_distributor, tk_backfill, tk_governor;
 
+-- 0014_operator_cases
+GRANT UPDATE (status, decision, updated_at, closed_at) ON trading_cases TO tk_operator;
+
 INSERT INTO pgmigrations (name, run_on) VALUES
   ('0001_instruments', now()),
   ('0002_day_partitions', now()),
@@ -788,6 +791,7 @@ INSERT INTO pgmigrations (name, run_on) VALUES
   ('0010_trade_extent', now()),
   ('0011_healed', now()),
   ('0012_trading', now()),
-  ('0013_service_roles', now());
+  ('0013_service_roles', now()),
+  ('0014_operator_cases', now());
 
 COMMIT;

@@ -8,15 +8,17 @@ import { emitEvent } from '../bus/events.ts';
 import { changeState, peekState } from '../bus/state.ts';
 import type { SystemState } from '../contracts/index.ts';
 import { UsageError, toError } from '../core/errors.ts';
-import { failures, type Finding } from '../core/finding.ts';
+import { fail, failures, ok, type Finding } from '../core/finding.ts';
 import { MARKETS } from '../exchanges/registry.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { loadConfig, type Config } from '../runtime/env.ts';
 import { dataChecks } from '../services/janitor/checks.ts';
 import { createPool, type Pool } from '../store/connect.ts';
 import { insertOperatorAction, insertStateChanges } from '../store/state_log.ts';
+import { listCases } from '../store/trading/lists.ts';
 
 const TIMEOUT_MS = 15_000;
+const MAX_CASES = 1_000;
 const silent = { info: () => undefined, warn: () => undefined };
 
 interface Options {
@@ -59,6 +61,8 @@ async function unlock(servers: Servers, options: Options, markets: Config['marke
   out(`${exchange} is ${state ?? 'without a state'}`);
   const marketIds = markets.filter((market) => market.exchange === exchange).map(({ marketId }) => marketId);
   const found = await dataChecks({ ...servers, exchange, marketIds, nowMicros: systemClock().nowMicros() });
+  // Another schema than this build's has been found fault with, and may have no such table.
+  if (!found.some(({ name, level }) => name === 'schema' && level === 'fail')) found.push(await casesFinding(servers.pool, marketIds));
   show(found);
   const bad = failures(found);
   if (state === 'HEALTHY') {
@@ -75,6 +79,16 @@ async function unlock(servers: Servers, options: Options, markets: Config['marke
     return 1;
   }
   return move(servers, options, 'HEALTHY', exchanges, reason ?? 'data checked', { checks: found, forced: bad !== '' });
+}
+
+/** Books that disagree with the exchange: as long as a case is open, nothing may add risk. */
+async function casesFinding(pool: Pool, marketIds: readonly string[]): Promise<Finding> {
+  const ours = ({ marketId }: { marketId: string | null }): boolean => marketId === null || marketIds.includes(marketId);
+  const [first, ...more] = (await listCases(pool, { limit: MAX_CASES, since: null }, false)).filter(ours);
+  if (first === undefined) return ok('cases', 'none open');
+  const { caseId, status, kind, symbol, decision } = first;
+  const which = `${caseId} ${status}: ${decision ?? `${kind} of ${symbol ?? first.account}`}`;
+  return fail('cases', `${which}${more.length === 0 ? '' : `, and ${more.length} more`}`, 'docs/runbooks/position-mismatch.md');
 }
 
 async function move(

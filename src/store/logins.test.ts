@@ -118,6 +118,13 @@ describe('rights of the roles', () => {
       expect(await as('governor', sql)).toBe(DENIED);
     }
   });
+
+  it('let the operator end a case, and change nothing of what was found', async () => {
+    const set = `status = 'closed', decision = 'counted', updated_at = now(), closed_at = now()`;
+    expect(await as('operator', `UPDATE trading_cases SET ${set} WHERE case_id = 1 AND status IN ('open', 'locked')`)).toBe('ok');
+    expect(await as('operator', `UPDATE trading_cases SET ours = '{}'`)).toBe(DENIED);
+    expect(await as('console', `UPDATE trading_cases SET ${set}`)).toBe(DENIED);
+  });
 });
 
 describe('logins', () => {

@@ -7,9 +7,10 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { parseOrderUpdate, streamOrderUpdatesKey, streamSignalsKey, systemStateKey, systemStateSimpleKey } from '../contracts/index.ts';
 import type { OrderUpdate, Signal } from '../contracts/index.ts';
+import { macOf } from '../services/executor/intake.ts';
 import { replaceInstruments } from '../store/instruments.ts';
 import { MARKETS } from '../exchanges/registry.ts';
-import { freshDatabase } from './servers.ts';
+import { freshDatabase, type FreshDatabase } from './servers.ts';
 import { openStage, until, type Stage } from './receiver.ts';
 
 export const PERP = 'BTC-PERPETUAL';
@@ -50,8 +51,10 @@ export interface TradingStage extends Stage {
   run(service: 'executor' | 'guard', more?: Record<string, string>): Running;
   /** Starts an executor that trades, with a guard beside it, and waits until it takes signals. */
   trading(more?: Record<string, string>): Promise<{ executor: Running; guard: Running }>;
-  /** Sends a signal by XADD; returns its id. */
-  signal(some?: Partial<Signal>): Promise<string>;
+  /** Sends a signal by XADD, with a mac where there is a key (`mac`: another one; null: none); returns its id. */
+  signal(some?: Partial<Signal>, mac?: string | null): Promise<string>;
+  /** The key of signals' macs from now on. */
+  signWith(key: string): void;
   updates(): Promise<OrderUpdate[]>;
   /** The first update of a signal that `is` accepts. */
   answer(signalId: string, is?: (update: OrderUpdate) => boolean): Promise<OrderUpdate>;
@@ -69,25 +72,35 @@ export const PATIENCE_MS = 60_000;
 const ROOT = join(import.meta.dirname, '../..');
 let numbers = 0;
 
+export interface TradingStageOptions {
+  /** A server of the test's own, migrated, for it to stop; one database of the run's server when absent. */
+  database?: FreshDatabase;
+  /** RISK_FILE. */
+  risk?: string;
+}
+
 /** Opens the stage; everything on it is closed with it. */
-export async function openTradingStage(name: string): Promise<TradingStage> {
-  const database = await freshDatabase(name, { migrated: true });
+export async function openTradingStage(name: string, { risk = RISK, ...options }: TradingStageOptions = {}): Promise<TradingStage> {
+  const database = options.database ?? await freshDatabase(name, { migrated: true });
   const folder = mkdtempSync(join(tmpdir(), 'tapekeeper-test-trading-'));
   const stage = await openStage({ MARKETS: 'deribit', DERIBIT_SYMBOLS: PERP, CHANNELS: 'trade,ticker' });
   await stage.receive();
   const db = new pg.Client(database.url);
   await db.connect();
+  // Tests may stop its server.
+  db.on('error', () => undefined);
   const commands = new Redis(stage.redis.url, { maxRetriesPerRequest: null });
   commands.on('error', () => undefined);
   const killFile = join(folder, 'kill');
   const riskFile = join(folder, 'risk.yml');
-  writeFileSync(riskFile, RISK);
+  writeFileSync(riskFile, risk);
   await listInstruments(db, stage);
   const env = {
     ...stage.env, DATABASE_URL: database.url, EXECUTOR_MODE: 'paper', DERIBIT_CLIENT_ID: 'sim', DERIBIT_CLIENT_SECRET: 'sim-secret', RISK_FILE: riskFile,
     KILL_FILE: killFile, LOG_LEVEL: 'info', PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? folder,
   };
   const running = new Set<Running>();
+  let key: Buffer | null = null;
   const run: TradingStage['run'] = (service, more = {}) => startProcess(service, { ...env, ...more }, running);
   const self: TradingStage = {
     ...stage, databaseUrl: database.url, db, commands, folder, killFile, env, run,
@@ -98,12 +111,15 @@ export async function openTradingStage(name: string): Promise<TradingStage> {
       await ready(self, executor);
       return { executor, guard };
     },
-    async signal(some = {}) {
+    signWith: (given) => void (key = Buffer.from(given)),
+    async signal(some = {}, mac) {
       const signal: Signal = {
         v: 1, signal_id: `s-${process.pid}-${++numbers}`, strategy: 'manual', market_id: 'deribit', symbol: PERP, side: 'buy', amount: '10',
         order_type: 'limit', created_ts: Date.now() * 1000, valid_for_ms: 10_000, ...some,
       };
-      await commands.xadd(streamSignalsKey, '*', 'payload', JSON.stringify(signal));
+      const payload = JSON.stringify(signal);
+      const signed = mac === undefined && key !== null ? macOf(payload, key) : mac ?? null;
+      await commands.xadd(streamSignalsKey, '*', 'payload', payload, ...(signed === null ? [] : ['mac', signed]));
       return signal.signal_id;
     },
     updates: async () => (await commands.xrange(streamOrderUpdatesKey, '-', '+')).map(([, fields]) => {
@@ -126,7 +142,7 @@ export async function openTradingStage(name: string): Promise<TradingStage> {
     async close() {
       await Promise.all([...running].map((process) => process.stop('SIGKILL')));
       commands.disconnect();
-      await db.end();
+      await db.end().catch(() => undefined);
       await stage.close();
       await database.drop();
       rmSync(folder, { recursive: true, force: true });

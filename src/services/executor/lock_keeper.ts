@@ -74,6 +74,8 @@ export class LockKeeper {
     const cases = await this.#options.store.openCases(this.#options.account);
     if (cases.some((entry) => entry.status === 'locked')) return;
     this.#locked = false;
+    // From here on the same reason is a new lock, and locks the system, too.
+    this.#found = null;
     this.#options.told(false, 'the operator has closed the cases');
     trader.unlock();
   }

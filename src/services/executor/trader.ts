@@ -5,7 +5,7 @@ import { VenueError, type PrivateEvent } from '../../exchanges/trading.ts';
 import { AccountBook } from './account_book.ts';
 import { OrderDesk } from './desk.ts';
 import { SignalIntake, type Delivery, type IntakePorts, type SignalOutcome } from './intake.ts';
-import { ReconciliationAgent, type ReconcilePorts } from './reconcile.ts';
+import { ReconciliationAgent, type Disagreement, type ReconcilePorts } from './reconcile.ts';
 import { Resolver } from './resolver.ts';
 import { refuse, type Refused } from './risk/codes.ts';
 import { Throttle } from './risk/throttle.ts';
@@ -52,6 +52,8 @@ export class Trader {
   #locked: string | null = null;
   /** The stream was interrupted: a round of reconciliation is due at once. */
   #due = false;
+  /** Symbols whose positions differ from the exchange's: until they agree, or we lock, nothing adds risk. */
+  readonly #doubts = new Map<string, string>();
 
   constructor(options: TraderOptions) {
     this.#options = options;
@@ -71,7 +73,11 @@ export class Trader {
     this.resolver = new Resolver(ports, this.desk);
     this.agent = new ReconciliationAgent(ports, this.desk);
     this.#intake = new SignalIntake({
-      ...options, desk: this.desk, book: this.book, throttle: this.#throttle, barred: () => this.barred(), view: (symbol) => options.view(this.book, symbol),
+      ...options, desk: this.desk, book: this.book, throttle: this.#throttle, barred: () => this.barred(),
+      view: async (symbol) => {
+        const seen = await options.view(this.book, symbol);
+        return { ...seen, reduceOnlyBecause: seen.reduceOnlyBecause ?? this.#doubt };
+      },
     });
   }
 
@@ -97,9 +103,10 @@ export class Trader {
     this.cancelOwn('cancel_by_lock');
   }
 
-  /** An operator has looked: cases are the next reconciliation's business again. */
+  /** An operator has looked: nothing is sent until both sides have been compared anew, and what still differs is a case again. */
   unlock(): void {
     this.#locked = null;
+    this.#reconciled = false;
     this.#due = true;
   }
 
@@ -118,22 +125,20 @@ export class Trader {
     stream.catch(() => undefined);
     await this.#insist('reconcile', async () => {
       await this.resolver.step();
-      await this.agent.full();
+      this.#judge(await this.agent.full());
     });
     this.#reconciled = true;
     this.#options.log.info({ account: this.#options.account, epoch: this.#options.epoch }, 'reconciled');
     const { inFlightMs, ordersMs, positionsMs } = this.#intervals;
     await Promise.all([
       stream,
-      this.#every(inFlightMs, 'in-flight', () => this.resolver.step()),
-      this.#every(ordersMs, 'orders', async () => {
+      this.#every(() => inFlightMs, 'in-flight', () => this.resolver.step()),
+      this.#every(() => ordersMs, 'orders', async () => {
         await this.agent.fills();
         await this.agent.orders();
       }),
-      this.#every(positionsMs, 'positions', async () => {
-        // A disagreement is looked at again soon: either it heals by a late fill, or it is persistent and must lock.
-        while ((await this.agent.positions()).length > 0) await this.#pause(DISAGREED_MS);
-      }),
+      // A disagreement is looked at again soon: either it heals by a late fill, or it is persistent and must lock.
+      this.#every(() => (this.#doubts.size > 0 ? DISAGREED_MS : positionsMs), 'positions', () => this.#compare()),
     ]);
   }
 
@@ -149,7 +154,7 @@ export class Trader {
   #forbids(reduceOnly: boolean, validUntil: number): string | null {
     const barred = this.barred();
     if (barred !== null) return `${barred.code}: ${barred.detail}`;
-    const state = this.#options.reduceOnlyBecause();
+    const state = this.#options.reduceOnlyBecause() ?? this.#doubt;
     if (state !== null && !reduceOnly) return `STATE: ${state}`;
     return this.#options.clock.nowMicros() >= validUntil ? 'its time has passed' : null;
   }
@@ -188,18 +193,42 @@ export class Trader {
   }
 
   /** Repeats `task`; sooner after an interruption. A failure concludes nothing and is tried again at the next time. */
-  async #every(ms: number, name: string, task: () => Promise<unknown>): Promise<void> {
+  async #every(ms: () => number, name: string, task: () => Promise<unknown>): Promise<void> {
     while (!this.#options.signal.aborted) {
-      await this.#pause(ms);
-      if (this.#due && name === 'in-flight') {
-        this.#due = false;
-        await this.#quietly('orders', async () => {
-          await this.agent.fills();
-          await this.agent.orders();
-        });
-      }
+      await this.#pause(ms());
+      if (this.#due && name === 'in-flight') await this.#quietly('orders', () => this.#catchUp());
       await this.#quietly(name, task);
     }
+  }
+
+  /** Due until it has succeeded. */
+  async #catchUp(): Promise<void> {
+    this.#due = false;
+    try {
+      await this.agent.fills();
+      await this.agent.orders();
+      if (this.#reconciled) return;
+      this.#judge(await this.agent.positions({ settled: true }));
+      this.#reconciled = true;
+    } catch (error) {
+      this.#due = true;
+      throw error;
+    }
+  }
+
+  async #compare(): Promise<void> {
+    // What was in motion was skipped: that is no agreement.
+    const moving = new Set([...this.#doubts.keys()].filter((symbol) => this.desk.quietMs(symbol) < DISAGREED_MS));
+    this.#judge(await this.agent.positions(), moving);
+  }
+
+  #judge(found: readonly Disagreement[], undecided: ReadonlySet<string> = new Set()): void {
+    for (const symbol of this.#doubts.keys()) if (!undecided.has(symbol)) this.#doubts.delete(symbol);
+    for (const { symbol, ours, theirs } of found) this.#doubts.set(symbol, `the position of ${symbol} is in doubt: ours ${ours}, the exchange's ${theirs}`);
+  }
+
+  get #doubt(): string | null {
+    return this.#doubts.values().next().value ?? null;
   }
 
   async #quietly(name: string, task: () => Promise<unknown>): Promise<void> {
