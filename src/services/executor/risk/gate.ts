@@ -61,7 +61,8 @@ export interface RiskView {
 export function judge(order: WantedOrder, view: RiskView, limits: RiskLimits): Refused | { amount: string; price: string | null } {
   if (!limits.strategies.includes(order.strategy)) return refuse('UNKNOWN_STRATEGY', order.strategy);
   const { terms } = view;
-  if (terms === null) return refuse('UNKNOWN_INSTRUMENT', `${order.marketId} ${order.symbol}`);
+  // A name of one market may be another's, too.
+  if (terms === null || terms.marketId !== order.marketId) return refuse('UNKNOWN_INSTRUMENT', `${order.marketId} ${order.symbol}`);
   const limit = limits.instruments.find((entry) => entry.symbol === order.symbol);
   if (limit === undefined) return refuse('NOT_ALLOWED', order.symbol);
   if (terms.status !== 'open') return refuse('NOT_TRADABLE', `status ${terms.status}`);
