@@ -95,7 +95,7 @@ describe('followed', () => {
   }, 60_000);
 
   /** A command that goes on until it is interrupted. */
-  function followed(...args: string[]): { out: () => string; err: () => string; shows: (what: RegExp) => Promise<void>; interrupted: () => Promise<number | null> } {
+  function followed(...args: string[]): Followed {
     const child = spawn(process.execPath, [join(import.meta.dirname, 'books.ts'), ...args, '--follow'], { env });
     const [text, problems] = [collected(child.stdout), collected(child.stderr)];
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
@@ -108,6 +108,14 @@ describe('followed', () => {
     };
   }
 });
+
+interface Followed {
+  out: () => string;
+  err: () => string;
+  shows: (what: RegExp) => Promise<void>;
+  /** By Ctrl-C; resolves with the exit code. */
+  interrupted: () => Promise<number | null>;
+}
 
 function collected(stream: Readable): () => string {
   let text = '';

@@ -153,7 +153,8 @@ async function main([book = '', ...args]: string[]): Promise<number> {
   }, ANSWER_MS);
   if (options.follow) clearTimeout(late);
   try {
-    return options.close === null ? await show(pool, options, options.follow ? untilInterrupted() : new AbortController().signal) : await close(pool, options.close);
+    if (options.close !== null) return await close(pool, options.close);
+    return await show(pool, options, options.follow ? untilInterrupted() : new AbortController().signal);
   } finally {
     clearTimeout(late);
     await pool.end().catch(() => undefined);

@@ -14,6 +14,7 @@ import { PgTradingStore } from '../store/trading/store.ts';
 
 const USAGE = 'usage: npm run kill-switch -- on|off --reason TEXT, or status';
 const DATABASE_MS = 5_000;
+const ALONE = 'nothing is sent any more, by this one alone; everything is being cancelled';
 
 interface Options {
   action: 'on' | 'off' | 'status';
@@ -69,7 +70,7 @@ async function change(config: Config, pool: Pool, { action, reason }: Options): 
   // The file first: it holds even where the flag would be raised again by an executor that sees it.
   const file = await attempt('file', () => setFile(config.trading.killFile, on, by, reason));
   const flag = await attempt('flag', () => setFlag(pool, on, by, reason));
-  if (on && (file || flag)) out(`nothing is sent any more${file && flag ? '' : ', by this one alone'}; everything is being cancelled`);
+  if (on && (file || flag)) out(file && flag ? 'nothing is sent any more; everything is being cancelled' : ALONE);
   return file && flag ? 0 : 1;
 }
 
@@ -91,7 +92,9 @@ async function main(argv: string[]): Promise<number> {
   const config = loadConfig(MARKETS);
   const pool = createPool(config.databaseUrl, { name: 'operator', log: { warn: () => undefined }, max: 1 });
   const late = setTimeout(() => {
-    process.stdout.write(`flag: FAILED: no answer in ${DATABASE_MS / 1000} s from ${new URL(config.databaseUrl).host}\n`);
+    out(`flag: FAILED: no answer in ${DATABASE_MS / 1000} s from ${new URL(config.databaseUrl).host}`);
+    // What the file says holds without it.
+    if (existsSync(config.trading.killFile)) out(options.action === 'on' ? ALONE : 'the kill switch is ON');
     process.exit(1);
   }, DATABASE_MS);
   try {
