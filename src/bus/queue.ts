@@ -96,6 +96,11 @@ export class WorkQueue {
     return (await runScript(this.#options.redis, reapScript, [queue, leased, leases, jobs], [])) as number;
   }
 
+  /** Jobs that nobody has in hand. */
+  waiting(): Promise<number> {
+    return this.#options.redis.llen(this.#keys.queue);
+  }
+
   /** Jobs waiting and in hand, and dead ones. */
   async sizes(): Promise<{ waiting: number; leased: number; dead: number }> {
     const { redis } = this.#options;

@@ -125,7 +125,7 @@ export type SubscriptionCommand = z.infer<typeof subscriptionCommandSchema>;
 /** What goes out on channel:system_events and, durably, to stream:system_events. */
 export const systemEventSchema = z.strictObject({
   event_id: z.string().max(128),
-  type: z.enum(["market.price_spike","market.volume_spike","market.spread_blowout","market.crossed_quote","market.divergence","market.stale_feed","market.liquidation_cascade","market.volatility_regime","market.funding_jump","market.open_interest_jump","market.iv_move","analyzer.quarantined","analyzer.resumed","subscription.accepted","subscription.rejected","subscription.removed","subscription.invalid","subscription.pattern","feed.connected","feed.disconnected","feed.stale","feed.fresh","feed.gap","feed.overflow","feed.malformed","feed.platform","capture.paused","capture.resumed","dlq.entry","dlq.trimmed","instrument.unknown","state.changed","audit.requested","audit.finished","gap.closed","gap.unfillable","job.dead","rate.banned","memory.level","executor.mode","executor.locked","executor.unlocked","kill.switch","case.opened","guard.fired","service.started","service.stopped"]),
+  type: z.enum(["market.price_spike","market.volume_spike","market.spread_blowout","market.crossed_quote","market.divergence","market.stale_feed","market.liquidation_cascade","market.volatility_regime","market.funding_jump","market.open_interest_jump","market.iv_move","analyzer.quarantined","analyzer.resumed","subscription.accepted","subscription.rejected","subscription.removed","subscription.invalid","subscription.pattern","feed.connected","feed.disconnected","feed.stale","feed.fresh","feed.gap","feed.overflow","feed.malformed","feed.platform","capture.paused","capture.resumed","dlq.entry","dlq.trimmed","instrument.unknown","state.changed","audit.requested","audit.finished","gap.closed","gap.unfillable","job.dead","backfill.waiting","backfill.resumed","rate.banned","memory.level","executor.mode","executor.locked","executor.unlocked","kill.switch","case.opened","guard.fired","service.started","service.stopped"]),
   severity: z.enum(["info","warning","error","critical"]),
   market_id: z.string().regex(new RegExp("^[a-z][a-z0-9_]{1,31}$")).describe("One venue of an exchange. The closed set is the registry in code (src/exchanges/registry.ts).").optional(),
   symbol: z.string().max(96).optional(),
@@ -144,6 +144,7 @@ export const tradeJobSchema = z.strictObject({
   gaps: z.boolean().describe("true: only what data_gaps tells inside the range is fetched, and those gaps are settled").optional(),
   reason: z.string().max(512),
   attempts: z.number().int().gte(0),
+  waiting_since: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("since when its exchange has not answered; absent: it has").optional(),
 });
 export type TradeJob = z.infer<typeof tradeJobSchema>;
 
@@ -157,6 +158,7 @@ export const ohlcJobSchema = z.strictObject({
   end: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("Microseconds since the epoch, between 2009 and 2100. A value in s, ms or ns falls outside."),
   reason: z.string().max(512),
   attempts: z.number().int().gte(0),
+  waiting_since: z.number().int().gte(1230768000000000).lte(4102444800000000).describe("since when its exchange has not answered; absent: it has").optional(),
 });
 export type OhlcJob = z.infer<typeof ohlcJobSchema>;
 
@@ -176,7 +178,7 @@ export type AuditJob = z.infer<typeof auditJobSchema>;
 export const deadJobSchema = z.strictObject({
   payload: z.string().describe("as taken from the queue"),
   error: z.string().describe("One line that names the field and the value"),
-  error_class: z.enum(["not_json","schema","range","unknown_market","unknown_symbol","refused","attempts"]),
+  error_class: z.enum(["not_json","schema","range","unknown_market","unknown_symbol","refused","attempts","unanswered"]),
   worker: z.string(),
   failed_at: z.string().describe("microseconds since the epoch"),
 });

@@ -7,8 +7,8 @@ import type { Pool } from '../../store/connect.ts';
 import type { TradeDays } from './days.ts';
 import type { BackfillMetrics } from './metrics.ts';
 
-/** What a job works with. */
-export interface JobContext {
+/** What all jobs of a queue work with. */
+export interface JobParts {
   pool: Pool;
   /** REST of a configured market, inside its rate budget; undefined for any other. */
   rest(marketId: string): MarketRest | undefined;
@@ -18,6 +18,12 @@ export interface JobContext {
   metrics: BackfillMetrics;
   log: Pick<Logger, 'info' | 'warn'>;
   signal: AbortSignal;
+}
+
+/** What one job works with. */
+export interface JobContext extends JobParts {
+  /** The exchange has answered with a page. */
+  gotPage: (kind: 'candles' | 'trades') => void;
 }
 
 /** The job itself is at fault, or the exchange will never do it: it goes to the dead jobs. */

@@ -40,7 +40,7 @@ export async function runOhlcJob(job: OhlcJob, ctx: JobContext): Promise<void> {
 async function believable(job: OhlcJob, ctx: JobContext, rest: MarketRest, from: number): Promise<Page<Candle>> {
   const ask = async (): Promise<Page<Candle>> => {
     const page = await rest.candles(job.symbol, job.resolution, from, job.end);
-    ctx.metrics.pages.inc({ market_id: job.market_id, kind: 'candles' });
+    ctx.gotPage('candles');
     return page;
   };
   let page = await ask();

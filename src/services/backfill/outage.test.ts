@@ -66,14 +66,14 @@ const candles = (fewer: number): object => {
 const rowsOf = (body: string): unknown[] => JSON.parse(body) as unknown[];
 
 /** A hundred trades that the exchange has, as a gap with its job, which was tried so often already. */
-async function gap(attempts = 0): Promise<{ id: string; queue: () => Promise<number> }> {
+async function gap(attempts = 0, more: object = {}): Promise<{ id: string; queue: () => Promise<number> }> {
   await stage.simulator.ledger.commit();
   const trade = [...stage.simulator.ledger.entries()].find((entry) => entry.k === 'trade' && entry['symbol'] === SYMBOL && entry['market_id'] === MARKET);
   const from = trade!.seq!;
   const { rows } = await client.query<{ gap_id: string }>(
     `INSERT INTO data_gaps (instrument_id, from_seq, to_seq, reason, detected_at, expected)
      SELECT instrument_id, $1, $1::int8 + 99, 'test', now(), 100 FROM instruments WHERE symbol = $2 RETURNING gap_id`, [from, SYMBOL]);
-  const job = { job_id: 't', market_id: MARKET, symbol: SYMBOL, from_seq: from, to_seq: from + 99, gaps: true, reason: 'test', attempts };
+  const job = { job_id: 't', market_id: MARKET, symbol: SYMBOL, from_seq: from, to_seq: from + 99, gaps: true, reason: 'test', attempts, ...more };
   return { id: rows[0]!.gap_id, queue: () => push('queue:trade_work', job) };
 }
 const gapIs = async (id: string): Promise<string> =>
@@ -115,7 +115,7 @@ it('trades of pages that are empty for some seconds are not given up', async () 
   expect(await gapIs(id)).toBe('closed');
 });
 
-it.each([['500', 500, '{}'], ['HTML', 200, '<html></html>'], ['an error under 200', 200, '{"code":-1000,"msg":"unknown"}']] as const)(
+it.each([['HTML', 200, '<html></html>'], ['an error under 200', 200, '{"code":-1000,"msg":"unknown"}']] as const)(
   'what an exchange that says %s does not tell is no reason to give a gap up', async (_name, status, body) => {
     let failing = true;
     twist = (path, good) => (failing && path.endsWith('historicalTrades') ? { status, body } : { status: 200, body: good });
@@ -138,12 +138,53 @@ it('a gap of an instrument that the exchange refuses to tell of is given up, and
   expect((await stage.published.events('gap.unfillable'))[0]?.data).toMatchObject({ gap_id: id, recovered: 0 });
 }, 90_000);
 
+it.each([500, 503])('an exchange that says %i for a while costs no attempt: trades and candles are there when it is back', async (status) => {
+  const endsAt = performance.now() + 4_000;
+  let failed = 0;
+  twist = (path, body) => {
+    if (!/historicalTrades|klines/.test(path) || performance.now() > endsAt) return { status: 200, body };
+    failed++;
+    return { status, body: '' };
+  };
+  // One attempt more would be too many.
+  const { id, queue } = await gap(9);
+  await queue();
+  await push('queue:ohlc_work', { ...candles(2_000), attempts: 9 });
+  await until(async () => (await gapIs(id)) === 'closed', 30_000);
+  await until(async () => (await count('ohlc WHERE is_final')) === 500, 30_000);
+  expect(failed).toBeGreaterThan(3);
+  expect(await backfill.metric('backfill_jobs_total', { outcome: 'waits' })).toBe(failed);
+  expect(await dead()).toEqual([]);
+  await until(async () => (await backfill.metric('backfill_unanswered_seconds')) === 0);
+}, 90_000);
+
+it('gives up on an exchange that has not answered for a day: a dead job tells, the gap stays open', async () => {
+  twist = (path, body) => (path.endsWith('historicalTrades') ? { status: 502, body: '' } : { status: 200, body });
+  const { id, queue } = await gap(0, { waiting_since: (Date.now() - 86_500_000) * 1_000 });
+  await queue();
+  await until(async () => (await dead()).length === 1, 30_000);
+  expect([await gapIs(id), await dead()]).toEqual(['open', ['unanswered']]);
+});
+
+it('a silent or banned exchange holds up nobody else’s jobs', async () => {
+  twist = (path, body) => (path.endsWith('historicalTrades') ? { status: 500, body: '' } : { status: 200, body });
+  const { queue } = await gap();
+  for (let i = 0; i < 2_000; i++) await queue();
+  await stage.published.redis.set('ban:deribit', 'told to stop', 'PX', 600_000);
+  await push('queue:trade_work', { job_id: 'x', market_id: 'deribit', symbol: 'X', from_seq: 1, to_seq: 2, reason: 'test', attempts: 0 });
+  // Of a market that is not served here: it is at its end at once, whenever its turn comes.
+  await push('queue:trade_work', { job_id: 'y', market_id: 'nowhere', symbol: 'Y', from_seq: 1, to_seq: 2, reason: 'test', attempts: 0 });
+  const from = performance.now();
+  await until(async () => (await dead()).includes('unknown_market'), 30_000);
+  expect(performance.now() - from).toBeLessThan(10_000);
+}, 60_000);
+
 it('an exchange that does not answer at all costs no attempt', async () => {
   proxy.on('connection', (socket) => socket.destroy());
   proxy.closeAllConnections();
   const { queue } = await gap();
   await queue();
-  await until(async () => (await backfill.metric('backfill_jobs_total', { outcome: 'again' })) >= 4, 60_000);
+  await until(async () => (await backfill.metric('backfill_jobs_total', { outcome: 'waits' })) >= 4, 60_000);
   const waiting = await stage.published.redis.lrange('queue:trade_work', 0, -1);
   const leased = await stage.published.redis.hvals('leased:queue:trade_work');
   expect([...waiting, ...leased].map((job) => (JSON.parse(job) as { attempts: number }).attempts)).toEqual([0]);

@@ -11,7 +11,7 @@ import { findInstrumentIds } from '../../store/instruments.ts';
 import { planTrades, type SeqRange } from '../../store/trade_plan.ts';
 import { TradeTable } from '../../store/trade_table.ts';
 import { storeTrades, type TradeOutcome } from '../../store/trades.ts';
-import { DeadJobError, NotYetError, type JobContext } from './job.ts';
+import { DeadJobError, NotYetError, type JobContext, type JobParts } from './job.ts';
 
 /** A day of the busiest symbol is some millions. */
 const MAX_SPAN = 50_000_000;
@@ -50,7 +50,7 @@ export async function runTradeJob(job: TradeJob, ctx: JobContext): Promise<void>
     const [start] = range;
     const end = Math.max(range[1], ...left.filter(([, last]) => last - start < PAGE_SPAN).map(([, last]) => last));
     const page = await rest.trades(symbol, start, end);
-    ctx.metrics.pages.inc({ market_id: marketId, kind: 'trades' });
+    ctx.gotPage('trades');
     const last = page.items.at(-1);
     if (last === undefined && !page.complete) throw new NotYetError(`trades of ${symbol} from ${start}: an empty page that claims there is more`);
     asked.push([start, page.complete ? end : Math.min(end, endOf(last))]);
@@ -97,7 +97,7 @@ function lengthen(ranges: SeqRange[], range: SeqRange): void {
 }
 
 /** Gives up the job's gaps, except those that are filled by now: `error` is what the exchange will never mend. */
-export async function giveUpGaps(job: TradeJob, error: string, ctx: JobContext): Promise<void> {
+export async function giveUpGaps(job: TradeJob, error: string, ctx: JobParts): Promise<void> {
   const { market_id: marketId, symbol, from_seq: from, to_seq: to } = job;
   const [known] = job.gaps === true ? await findInstrumentIds(ctx.pool, [{ marketId, symbol }]) : [];
   if (known === undefined) return;
@@ -106,7 +106,7 @@ export async function giveUpGaps(job: TradeJob, error: string, ctx: JobContext):
 }
 
 /** After the commit. */
-function announce(ctx: JobContext, job: TradeJob, settled: readonly SettledGap[]): void {
+function announce(ctx: JobParts, job: TradeJob, settled: readonly SettledGap[]): void {
   for (const { gapId, fromSeq, toSeq, status, recovered } of settled) {
     ctx.metrics.gaps.inc({ status });
     ctx.events.emit({
