@@ -28,6 +28,7 @@ describe('rules', () => {
   it('may be given in part', () => {
     const { rules } = parseRules('rules:\n  price_spike:\n    z: 5\n    window: 5m\n', 'r.yml');
     expect(rules).toEqual({ ...DEFAULT_RULES.rules, price_spike: { ...DEFAULT_RULES.rules.price_spike, z: 5, window: '5m' } });
+    expect(parseRules('# rules:\n#   price_spike:\n\n', 'r.yml')).toEqual(DEFAULT_RULES);
   });
 
   it('are refused with line, key and value, and a proposal', () => {
@@ -38,7 +39,8 @@ describe('rules', () => {
     expect(refusal('rules:\n  volume_spike:\n    window: -5\n')).toMatch(/^line 3: rules\.volume_spike\.window: Invalid option: .*, got -5$/);
     expect(refusal('quarantine:\n  retyr_s: 1\n')).toBe('line 2: quarantine.retyr_s: unknown key, did you mean retry_s?');
     expect(refusal('ruels: {}\n')).toBe('line 1: ruels: unknown key, did you mean rules?');
-    expect(refusal('rules:\n\t- a')).toBe('line 2: tab characters must not be used in indentation');
+    expect(refusal('rules:\n\t- a')).toBe('line 2: tab characters must not be used in indentation, in "- a"');
+    expect(refusal('rules:\n  price_spike:\n    z: 8\n    z: 9\n')).toBe('line 4: duplicated mapping key, in "z: 9"');
     expect(refusal('rules: [1]')).toBe('line 1: rules: Invalid input: expected object, received array, got [1]');
     expect(refusal('- 1')).toMatch(/Invalid input: expected object, received array/);
   });

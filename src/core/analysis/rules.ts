@@ -2,7 +2,7 @@
 // which docs/analyzer_rules.yml shows with their meaning. What is not right is refused with its line and key.
 import { YAMLException, load } from 'js-yaml';
 import { z } from 'zod';
-import { explain } from '../../contracts/index.ts';
+import { explain, show } from '../../contracts/index.ts';
 import { UsageError, toError } from '../errors.ts';
 import { closestName } from '../spelling.ts';
 import { lineOf } from '../yaml_lines.ts';
@@ -72,14 +72,18 @@ export const ruleNames = Object.keys(ruleSchemas) as RuleName[];
 
 export const DEFAULT_RULES: Rules = rulesSchema.parse({});
 
+/** Everything as it is by default. */
+const isCommentsOnly = (yaml: string): boolean => yaml.split('\n').every((line) => /^\s*(?:#|$)/.test(line));
+
 /** Throws UsageError with one line that names the file, the line, the key and the value. */
 export function parseRules(yaml: string, file: string): Rules {
   let tree: unknown;
   try {
-    tree = load(yaml) ?? {};
+    tree = isCommentsOnly(yaml) ? {} : load(yaml);
   } catch (error) {
     const { mark, reason } = error instanceof YAMLException ? error : { mark: undefined, reason: toError(error).message };
-    throw new UsageError(`ANALYZER_RULES_FILE ${file}:${mark === undefined ? '' : ` line ${mark.line + 1}:`} ${reason}`);
+    const [place, words] = mark === undefined ? ['', ''] : [` line ${mark.line + 1}:`, `, in ${show(yaml.split('\n')[mark.line]?.trim())}`];
+    throw new UsageError(`ANALYZER_RULES_FILE ${file}:${place} ${reason}${words}`);
   }
   const result = rulesSchema.safeParse(tree);
   if (result.success) return result.data;
