@@ -34,11 +34,13 @@ async function main(): Promise<number> {
   const options = readOptions(process.argv.slice(2));
   const started = performance.now();
   const sums: Record<string, number> = {};
+  const faults: Record<string, number> = {};
   const failed: RunResult[] = [];
   let lockedRuns = 0;
   for (let n = 0; n < options.runs; n++) {
     const result = await chaosRun(options.seed + n, options.plant);
     for (const [name, value] of Object.entries(result.figures)) sums[name] = (sums[name] ?? 0) + value;
+    for (const [name, value] of Object.entries(result.faults)) faults[name] = (faults[name] ?? 0) + value;
     lockedRuns += result.locked === null ? 0 : 1;
     if (result.violations.length === 0) continue;
     failed.push(result);
@@ -47,16 +49,18 @@ async function main(): Promise<number> {
     }
   }
   const seconds = (performance.now() - started) / 1000;
-  const report = { ...options, failed: failed.map(({ seed, violations }) => ({ seed, violations })), locked_runs: lockedRuns, seconds, sums };
+  const report = { ...options, failed: failed.map(({ seed, violations }) => ({ seed, violations })), locked_runs: lockedRuns, seconds, sums, faults };
   if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-  else process.stdout.write(summary(options, failed.length, lockedRuns, seconds, sums));
+  else process.stdout.write(summary(options, failed.length, lockedRuns, seconds, sums, faults));
   return failed.length === 0 ? 0 : 1;
 }
 
-function summary({ runs, seed }: ChaosOptions, failed: number, locked: number, seconds: number, sums: Record<string, number>): string {
-  const figures = Object.entries(sums).map(([name, value]) => `${name} ${value}`).join(', ');
+function summary(
+  { runs, seed }: ChaosOptions, failed: number, locked: number, seconds: number, sums: Record<string, number>, faults: Record<string, number>,
+): string {
+  const listed = (counts: Record<string, number>): string => Object.entries(counts).map(([name, value]) => `${name} ${value}`).join(', ');
   const verdict = `${runs} runs from seed ${seed}: ${runs - failed} held, ${failed} broke an invariant; ${locked} locked for a cause`;
-  return `${verdict}\n${figures}; ${seconds.toFixed(1)} s\n`;
+  return `${verdict}\n${listed(sums)}; ${seconds.toFixed(1)} s\nstruck: ${listed(faults)}\n`;
 }
 
 try {

@@ -1,12 +1,17 @@
 // What is broken right now. A fault is named by kind, narrowed by market, symbol and channel, and ends by time, by count
 // or by DELETE. The venues ask; nothing here touches a socket.
 
+/** Of private methods; `channel` narrows them to a method, `delay_ms` says how late or how old. */
+export const PRIVATE_FAULT_KINDS = [
+  'request_lost', 'request_late', 'response_lost', 'response_late', 'fill_before_ack', 'late_fill', 'duplicate_fill', 'stale_orders',
+  'stale_states', 'cancel_unknown', 'maintenance', 'locked',
+] as const;
+export type PrivateFaultKind = (typeof PRIVATE_FAULT_KINDS)[number];
+
 export const FAULT_KINDS = [
   'silence', 'half_open', 'garbage', 'duplicate', 'reorder', 'gap', 'burst', 'cut', 'reject_subscription', 'ack_never',
   'refuse_connect', 'rest_status', 'conflict',
-  // Of private methods; `channel` narrows them to a method, `delay_ms` says how late or how old.
-  'request_lost', 'request_late', 'response_lost', 'response_late', 'fill_before_ack', 'late_fill', 'duplicate_fill', 'stale_orders',
-  'stale_states', 'cancel_unknown', 'maintenance', 'locked',
+  ...PRIVATE_FAULT_KINDS,
   // Spent credits fail the request and leave the session alone.
   'soft_limits',
 ] as const;

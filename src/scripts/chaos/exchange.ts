@@ -12,7 +12,7 @@ import { DEPOSITS } from '../../simulator/deribit/private/virtual.ts';
 import { fillWire, orderWire, wire } from '../../simulator/deribit/private/wire.ts';
 import { deribitSpecs } from '../../simulator/deribit/catalogue.ts';
 import { namesOf } from '../../simulator/deribit/frames.ts';
-import { Faults } from '../../simulator/faults.ts';
+import { Faults, type FaultKind } from '../../simulator/faults.ts';
 import type { LedgerEntry } from '../../simulator/ledger.ts';
 import { Market } from '../../simulator/market.ts';
 import { parseExact } from '../../core/json.ts';
@@ -32,9 +32,20 @@ const TICK_MS = 250;
 /** A client gives up after so long; the answer may come later, to nobody. */
 const TIMEOUT_MS = 5_000;
 
+/** Tells how often each kind of fault has struck: one that never does proves nothing. */
+class CountedFaults extends Faults {
+  readonly struck: Partial<Record<FaultKind, number>> = {};
+
+  override strike(...[kind, ...where]: Parameters<Faults['strike']>): ReturnType<Faults['strike']> {
+    const fault = super.strike(kind, ...where);
+    if (fault !== null) this.struck[kind] = (this.struck[kind] ?? 0) + 1;
+    return fault;
+  }
+}
+
 export class VirtualExchange {
   readonly desk: Desk;
-  readonly faults: Faults;
+  readonly faults: CountedFaults;
   readonly ledger: LedgerEntry[] = [];
   readonly markets = new Map<string, Market>();
   /** Listeners of the private stream; a dead process's is removed. */
@@ -56,7 +67,7 @@ export class VirtualExchange {
       market.generate(1, (time.nowMs - 1_000) * 1000, time.nowMs * 1000);
       this.markets.set(spec.symbol, market);
     }
-    this.faults = new Faults(options.random, () => time.nowMs);
+    this.faults = new CountedFaults(options.random, () => time.nowMs);
     const names = new Map([...this.markets.values()].map((market, i) => [market, namesOf(market, i)]));
     this.desk = new Desk({
       markets: new BookMarkets({ markets: this.markets, names }), seed, startMs: time.nowMs, deposits: DEPOSITS, faults: this.faults, clock: time.clock,

@@ -1,7 +1,7 @@
 // One seeded run: signals, faults and kills for a minute of virtual time, then everything is healed, then the books are compared.
 import type { RiskLimits } from '../../services/executor/risk/limits.ts';
 import { decText } from '../../simulator/deribit/private/money.ts';
-import type { FaultRequest } from '../../simulator/faults.ts';
+import { PRIVATE_FAULT_KINDS, type PrivateFaultKind } from '../../simulator/faults.ts';
 import { Prng } from '../../simulator/prng.ts';
 import { VirtualExchange } from './exchange.ts';
 import { Life, type Plant } from './life.ts';
@@ -16,7 +16,19 @@ export interface RunResult {
   digest: string;
   figures: { signals: number; orders: number; fills: number; kills: number; unknown: number; abandoned: number; locked: number; struck: number };
   locked: string | null;
+  /** How often each fault, and each act from outside, has struck. */
+  faults: Record<string, number>;
 }
+
+/** Methods that a fault can be narrowed to; null: it is none of methods. */
+const CHANNELS: Readonly<Record<PrivateFaultKind, readonly string[] | null>> = {
+  request_lost: ['private/buy', 'private/sell', 'private/cancel', 'private/get'], request_late: ['private/buy', 'private/sell', 'private/cancel'],
+  response_lost: ['private/buy', 'private/sell', 'private/cancel', 'private/get'], response_late: ['private/buy', 'private/sell', 'private/cancel', 'private/get'],
+  fill_before_ack: ['private/buy', 'private/sell'], late_fill: null, duplicate_fill: null, stale_orders: ['private/get_open_orders_by_label'],
+  stale_states: ['private/get_order_state_by_label'], cancel_unknown: null, maintenance: null, locked: ['private/buy', 'private/sell'],
+};
+/** What is most dangerous comes twice as often. */
+const FAULTS: readonly PrivateFaultKind[] = [...PRIVATE_FAULT_KINDS, 'response_lost'];
 
 const START_MS = Date.UTC(2026, 10, 12, 10);
 const FAULTS_MS = 60_000;
@@ -56,11 +68,12 @@ class ChaosRun {
   readonly #signals: { id: string; payload: string; acked: boolean; given: Life | null }[] = [];
   #life: Life | null = null;
   #kills = 0;
-  #edited = false;
   #locks: string[] = [];
   #storeFaults = 0;
   #healthy = true;
   #healed = false;
+  /** What was done from outside, and was not refused. */
+  readonly #operated: Record<string, number> = {};
 
   constructor(seed: number, plant: Plant | null) {
     this.#seed = seed;
@@ -86,12 +99,13 @@ class ChaosRun {
     this.#exchange.still = true;
     await this.#time.run(START_MS + FAULTS_MS + HEAL_MS + STILL_MS);
     const violations = judgeRun({
-      store: this.#store, exchange: this.#exchange, wire: this.#wire, locked: this.#life?.trader.locked ?? null, edited: this.#edited, account: ACCOUNT,
+      store: this.#store, exchange: this.#exchange, wire: this.#wire, locked: this.#life?.trader.locked ?? null, edited: this.#operated['position'] !== undefined, account: ACCOUNT,
       signals: this.#signals.map(({ id, acked }) => ({ id, acked })),
     });
     const states = this.#store.events.map((event) => event.to);
     return {
       seed: this.#seed, violations, digest: this.#exchange.digest(), locked: this.#life?.trader.locked ?? null,
+      faults: { ...this.#exchange.faults.struck, ...this.#operated },
       figures: {
         signals: this.#signals.length, orders: this.#store.orders.length, fills: this.#store.fills.length, kills: this.#kills, locked: this.#locks.length,
         unknown: this.#store.events.filter((event) => event.to === 'UNKNOWN' && event.from !== 'UNKNOWN').length,
@@ -110,6 +124,9 @@ class ChaosRun {
     for (let n = Math.floor(this.#random() * 2); n > 0; n--) this.#window((on) => (this.#healthy = !on), 10_000);
     if (this.#random() < 0.3) this.#window((on) => (this.#exchange.network.latencyMs = on ? () => 2 + this.#random() * 3_000 : () => 2), 10_000);
     for (let n = Math.floor(this.#random() * 3); n > 0; n--) this.#time.after(this.#random() * FAULTS_MS, () => this.#byHand());
+    for (let n = Math.floor(this.#random() * 3); n > 0; n--) this.#time.after(this.#random() * FAULTS_MS, () => this.#cancelByHand());
+    for (let n = Math.floor(this.#random() * 3); n > 0; n--) this.#time.after(this.#random() * FAULTS_MS, () => this.#operate('expire_tokens'));
+    if (this.#random() < 0.3) this.#window((on) => this.#deaf(on), 20_000);
     if (this.#random() < 0.05) this.#time.after(this.#random() * FAULTS_MS, () => this.#editPosition());
   }
 
@@ -193,29 +210,46 @@ class ChaosRun {
   }
 
   #fault(): void {
-    const kinds: FaultRequest['kind'][] = [
-      'request_lost', 'request_late', 'response_lost', 'response_lost', 'response_late', 'fill_before_ack', 'late_fill', 'duplicate_fill', 'stale_orders',
-      'stale_states', 'cancel_unknown', 'maintenance', 'locked',
-    ];
-    const kind = this.#pick(kinds);
+    const kind = this.#pick(FAULTS);
+    const channels = CHANNELS[kind];
     this.#exchange.faults.add({
       kind, duration_ms: 500 + this.#random() * 15_000, probability: 0.3 + this.#random() * 0.7,
       delay_ms: Math.floor(this.#random() * (kind === 'request_late' ? 2_500 : 6_000)),
-      ...(this.#random() < 0.5 ? { channel: this.#pick(['private/buy', 'private/sell', 'private/cancel', 'private/get']) } : {}),
+      ...(channels !== null && this.#random() < 0.5 ? { channel: this.#pick(channels) } : {}),
     });
+  }
+
+  /** The private stream is half open: nothing comes and nobody says so, until the connection is given up and made anew. */
+  #deaf(on: boolean): void {
+    if (on) {
+      this.#exchange.listener = null;
+      return;
+    }
+    this.#exchange.interrupted?.(true);
+    this.#exchange.interrupted?.(false);
+  }
+
+  #operate(action: string, more: Record<string, unknown> = {}): void {
+    if (this.#exchange.byHand({ action, ...more })) this.#operated[action] = (this.#operated[action] ?? 0) + 1;
+  }
+
+  /** Somebody takes one of the account's orders off the market on the website. */
+  #cancelByHand(): void {
+    const open = this.#exchange.desk.engine.orders.open();
+    if (open.length > 0) this.#operate('cancel', { order_id: this.#pick(open).id });
   }
 
   #byHand(): void {
     const symbol = this.#pick(SYMBOLS);
     const side = this.#pick(['buy', 'sell'] as const);
-    this.#exchange.byHand({ action: 'order', symbol, side, ...numbersOf(this.#priced(symbol, side)) });
+    this.#operate('order', { symbol, side, ...numbersOf(this.#priced(symbol, side)) });
   }
 
   /** The exchange corrects a position: no fill explains it, the executor must lock. */
   #editPosition(): void {
     const symbol = this.#pick(SYMBOLS);
     const lot = this.#exchange.desk.engine.markets.contract(symbol)!.lot;
-    this.#edited = this.#exchange.byHand({ action: 'position', symbol, amount: Number(decText(lot * 7n)) }) || this.#edited;
+    this.#operate('position', { symbol, amount: Number(decText(lot * 7n)) });
   }
 
   #heal(): void {
