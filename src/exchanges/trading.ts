@@ -1,8 +1,10 @@
 // The trading side of an exchange: what the executor asks of a venue. Reads throw VenueError when they failed (a failed query is
 // never an empty list); writes never throw for what happened on the way: they return an outcome that says what is proven.
 import type { Clock } from '../core/clock.ts';
+import type { AccountLogRow } from '../core/trading/account_log.ts';
 import type { FillReport, OrderReport } from '../core/trading/order.ts';
 import type { OrderType, Side, TimeInForce } from '../core/trading/records.ts';
+import type { RestLimit } from '../net/rate_budget.ts';
 
 export interface OrderRequest {
   label: string;
@@ -55,20 +57,6 @@ export interface AccountReport {
   availableFunds: string;
   initialMargin: string;
   maintenanceMargin: string;
-}
-
-/** One row of the exchange's own books. */
-export interface AccountLogRow {
-  logId: string;
-  ts: number;
-  currency: string;
-  type: string;
-  symbol: string | null;
-  tradeId: string | null;
-  change: string;
-  balance: string | null;
-  commission: string | null;
-  raw: unknown;
 }
 
 export type PrivateEvent =
@@ -127,7 +115,10 @@ export interface TradingVenue {
   fills(from: number, to: number): Promise<FillReport[]>;
   positions(): Promise<PositionReport[]>;
   accounts(): Promise<AccountReport[]>;
-  accountLog(from: number, to: number): Promise<AccountLogRow[]>;
+  /** Currencies whose logs are kept apart. */
+  readonly logCurrencies: readonly string[];
+  /** Rows of one currency's log with from ≤ ts ≤ to (µs), ascending. `turn` is awaited before each page: pages have a limit of their own. */
+  accountLog(currency: string, from: number, to: number, turn: () => Promise<void>): Promise<AccountLogRow[]>;
   /** The private stream; ends when the signal aborts. Reconnects by itself and says so by `interrupted` and `ready`. */
   events(signal: AbortSignal): AsyncIterable<PrivateEvent>;
 }
@@ -157,6 +148,8 @@ export interface TradingMarket {
   readonly liveHost: string;
   /** Host of the exchange's test network. */
   readonly testHost: string;
+  /** What reading pages of the account's log may spend. */
+  readonly logLimit: RestLimit;
   /** Opens nothing yet: sockets open with the first request. */
   connect(links: VenueLinks): TradingVenue;
   /** Price steps out of an instrument's own object (JSON text); empty: one tick for all prices. */

@@ -46,6 +46,13 @@ const MAX_WAIT_MS = 5_000;
 const DEFAULT_PAUSE_MS = 60_000;
 const DEFAULT_BAN_MS = 120_000;
 
+/** Resolves when `cost` was taken from the budget. Rejects when `signal` aborts, or with the budget's own error. */
+export async function awaitTurn({ budget, lane, signal, random }: Pick<BudgetedOptions, 'budget' | 'lane' | 'signal' | 'random'>, cost: number): Promise<void> {
+  for (let wait = await budget.take(cost, lane); wait > 0; wait = await budget.take(cost, lane)) {
+    await sleep(Math.min(wait, MAX_WAIT_MS) * (1 + random() / 10), undefined, { signal });
+  }
+}
+
 /** A GET that waits for its turn. Rejects when `signal` aborts, or with the request's own error. */
 export function budgetedGet(options: BudgetedOptions): (url: string) => Promise<string> {
   const { limit, budget, lane, signal, random } = options;
@@ -55,10 +62,7 @@ export function budgetedGet(options: BudgetedOptions): (url: string) => Promise<
     if (left !== null) budget.lower(left).catch(() => undefined);
   });
   return async (url) => {
-    const cost = limit.cost(new URL(url));
-    for (let wait = await budget.take(cost, lane); wait > 0; wait = await budget.take(cost, lane)) {
-      await sleep(Math.min(wait, MAX_WAIT_MS) * (1 + random() / 10), undefined, { signal });
-    }
+    await awaitTurn({ budget, lane, signal, random }, limit.cost(new URL(url)));
     try {
       return await get(url);
     } catch (error) {

@@ -108,7 +108,7 @@ function print(exchange: string, { runId, verdict, detail, since, until }: Ended
   out(`audit ${runId} of ${exchange}, ${since.slice(0, 16)}Z to ${until.slice(0, 16)}Z: ${verdict}`);
   out(detail);
   for (const { resolution, kind, marketId, symbol, candle, openTs, fromSeq, toSeq, ours, theirs, detail: why } of findings) {
-    const place = openTs === null ? `${fromSeq}..${toSeq}` : `${candle} ${openTs}`;
+    const place = openTs === null ? `${fromSeq}..${toSeq}` : candle === null ? openTs : `${candle} ${openTs}`;
     const sides = ours === null && theirs === null ? '' : `  ours ${fields(ours)}  theirs ${fields(theirs)}`;
     out(`${resolution.padEnd(11)}  ${kind.padEnd(14)}  ${marketId} ${symbol} ${place}${sides}  (${why})`);
   }

@@ -4,7 +4,9 @@ import { columnArrays, timestampOf, unnestInsert, type Cell, type ColumnTypes } 
 
 type Db = Pick<Client, 'query'>;
 
-export type FindingKind = 'candle_missing' | 'candle_differs' | 'candle_unknown' | 'trades_differ' | 'trades_missing';
+export type FindingKind =
+  | 'candle_missing' | 'candle_differs' | 'candle_unknown' | 'trades_differ' | 'trades_missing'
+  | 'own_trade_missing' | 'own_trade_differs' | 'own_trade_unknown';
 export type FindingResolution = 'repaired' | 'queued' | 'explained' | 'unexplained';
 export type AuditVerdict = 'good' | 'repairing' | 'unexplained' | 'failed';
 

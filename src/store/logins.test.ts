@@ -20,11 +20,13 @@ const MATRIX: Readonly<Record<Exclude<DatabaseService, 'console' | 'operator'>, 
   backfill: { public_trades: 'SI', trade_coverage: 'SIU', trade_extent: 'SIU', ohlc: 'SIU', backfill_jobs: 'SIU', data_gaps: 'SU', instruments: 'S' },
   executor: {
     orders: 'SIU', positions: 'SIU', trading_cases: 'SIU', trading_flags: 'SIU', order_events: 'SI', fills: 'SI', account_log: 'SI', risk_refusals: 'SI',
+    account_log_reads: 'SIU', fills_to_book: 'SD',
     equity_marks: 'SI', state_log: 'SI', instruments: 'S', v_instruments: 'S', public_trades: 'S', ohlc: 'S', tickers: 'S', trade_coverage: 'S', data_gaps: 'S',
   },
   governor: {
     instruments: 'SIU', ohlc: 'SIU', data_gaps: 'SIU', audit_runs: 'SIU', audit_findings: 'SIU', state_log: 'SI', operator_actions: 'SI',
     v_instruments: 'S', public_trades: 'S', trade_coverage: 'S', trade_extent: 'S', backfill_jobs: 'S', v_completeness: 'S',
+    orders: 'S', account_log: 'S', account_log_reads: 'S', fills: 'SI', fills_to_book: 'SI',
   },
   maintenance: {
     instruments: 'SUM', state_log: 'SI', operator_actions: 'SI', data_gaps: 'S', trade_coverage: 'SM', public_trades: 'M', tickers: 'M', ohlc: 'M',

@@ -255,6 +255,24 @@ export interface AccountLogRow {
   balance: string | null;
   commission: string | null;
   raw: unknown;
+  market_id: string;
+  exchange_order_id: string | null;
+  side: string | null;
+  price: string | null;
+  amount: string | null;
+  liquidity: string | null;
+  funding: string | null;
+}
+
+export interface AccountLogReadsRow {
+  account: string;
+  market_id: string;
+  through: Date;
+}
+
+export interface FillsToBookRow {
+  account: string;
+  trade_id: string;
 }
 
 export interface TradingCasesRow {
@@ -330,7 +348,9 @@ export const TABLES = {
   order_events: {"order_id":"int8","version":"int4","at":"timestamptz","from_state":"text?","to_state":"text","event":"text","detail":"jsonb?"},
   fills: {"account":"text","trade_id":"text","order_id":"int8?","exchange_order_id":"text","market_id":"text","symbol":"text","ts":"timestamptz","seq":"int8?","side":"text","price":"numeric","amount":"numeric","liquidity":"text","fee":"numeric","fee_currency":"text","kind":"text","source":"text","recorded_at":"timestamptz"},
   positions: {"account":"text","market_id":"text","symbol":"text","amount":"numeric","cost":"numeric","average_price":"numeric?","realised":"numeric","fees":"numeric","funding":"numeric","settle":"text?","updated_at":"timestamptz"},
-  account_log: {"account":"text","log_id":"text","ts":"timestamptz","currency":"text","type":"text","symbol":"text?","trade_id":"text?","change":"numeric","balance":"numeric?","commission":"numeric?","raw":"jsonb"},
+  account_log: {"account":"text","log_id":"text","ts":"timestamptz","currency":"text","type":"text","symbol":"text?","trade_id":"text?","change":"numeric","balance":"numeric?","commission":"numeric?","raw":"jsonb","market_id":"text","exchange_order_id":"text?","side":"text?","price":"numeric?","amount":"numeric?","liquidity":"text?","funding":"numeric?"},
+  account_log_reads: {"account":"text","market_id":"text","through":"timestamptz"},
+  fills_to_book: {"account":"text","trade_id":"text"},
   trading_cases: {"case_id":"int8","account":"text","kind":"text","market_id":"text?","symbol":"text?","ours":"jsonb","theirs":"jsonb","evidence":"jsonb","status":"text","decision":"text?","attempts":"int4","opened_at":"timestamptz","updated_at":"timestamptz","closed_at":"timestamptz?"},
   risk_refusals: {"refusal_id":"int8","at":"timestamptz","account":"text","signal_id":"text?","strategy":"text?","market_id":"text?","symbol":"text?","code":"text","reason":"text","signal":"jsonb"},
   trading_flags: {"name":"text","value":"text","at":"timestamptz","by":"text","reason":"text?"},

@@ -66,7 +66,7 @@ export interface OrderChange {
   detail?: unknown;
 }
 
-export type FillSource = 'response' | 'stream' | 'rest' | 'transaction_log';
+export type FillSource = 'response' | 'stream' | 'rest' | 'transaction_log' | 'audit';
 
 export interface FillRecord extends FillReport {
   account: string;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemStateSimpleKey } from '../../contracts/index.ts';
 import { start as bootstrap } from '../../services/janitor/main.ts';
 import { createPool, type Pool } from '../../store/connect.ts';
+import { AccountLogBooks } from '../../store/trading/account_log.ts';
 import { PgTradingStore } from '../../store/trading/store.ts';
 import { openStage, runInProcess, until, type Stage } from '../../testing/receiver.ts';
 import { Runbook } from '../../testing/runbook.ts';
@@ -46,7 +47,16 @@ describe.skipIf(!redisServerInstalled())('runbook position-mismatch', () => {
     expect((await book.run('npm run cases -- --limit')).out)
       .toMatch(/locked position_mismatch BTC-PERPETUAL {2}ours \{"amount":"10"\} {2}the exchange's \{"amount":"20"\}/);
     expect((await book.run('npm run positions')).out).toContain('BTC-PERPETUAL');
-    expect((await book.run('psql')).out).toMatch(/BTC-PERPETUAL \| buy +\| +10 \| +70000/);
+    expect((await book.run('psql "$DATABASE_URL" -c "SELECT ts, symbol')).out).toMatch(/BTC-PERPETUAL \| buy +\| +10 \| +70000/);
+    const log = new AccountLogBooks(pool);
+    await log.append('acc', 'deribit', [{
+      logId: '1', ts: AT, currency: 'BTC', type: 'correction', symbol: 'BTC-PERPETUAL', tradeId: null, change: '0', balance: null, commission: null,
+      exchangeOrderId: null, side: null, price: '70000', amount: '10', liquidity: null, funding: null, raw: {},
+    }], () => ({ reciprocal: true, settle: 'BTC' }));
+    await log.readThrough('acc', 'deribit', AT);
+    expect((await book.run('psql "$DATABASE_URL" -c "SELECT account, through')).out).toMatch(/acc +\| +20/);
+    expect((await book.run('psql "$DATABASE_URL" -c "SELECT ts, currency')).out).toMatch(/BTC +\| correction \| BTC-PERPETUAL/);
+    expect((await book.run('psql "$DATABASE_URL" -c "SELECT found_at')).code).toBe(0);
     const closed = await book.run('npm run cases -- close', { '<id>': caseId });
     expect([closed.code, closed.out]).toEqual([0, expect.stringContaining(`case ${caseId} is closed`)]);
     expect(await store.openCases('acc')).toEqual([]);

@@ -42,6 +42,12 @@ export class AccountBook {
     this.#positions.set(position.symbol, position);
   }
 
+  /** Funding moves no amount: news of it that comes late must not bring an old one back. */
+  funding(position: PositionRecord): void {
+    const known = this.#positions.get(position.symbol);
+    this.#positions.set(position.symbol, known === undefined ? position : { ...known, funding: position.funding });
+  }
+
   /** Signed amounts of what is not flat. */
   positions(): Map<string, string> {
     return new Map([...this.#positions.values()].filter(({ amount }) => amount !== '0').map(({ symbol, amount }) => [symbol, amount]));

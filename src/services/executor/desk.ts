@@ -178,6 +178,12 @@ export class OrderDesk {
         return { reciprocal: known?.reciprocal ?? false, settle: known?.settle ?? null };
       }),
     );
+    await this.noteFills(applied);
+    return applied;
+  }
+
+  /** Fills that were booked, by this desk or by what an audit found: the books in memory and everybody else are told. */
+  async noteFills(applied: FillsApplied): Promise<void> {
     for (const fill of applied.fresh) {
       this.#moved(fill.symbol);
       this.#ports.booked.fill(fill);
@@ -189,7 +195,6 @@ export class OrderDesk {
       this.#ports.tell(positionUpdate(position));
     }
     await this.#judge(applied);
-    return applied;
   }
 
   async #judge(applied: FillsApplied): Promise<void> {
@@ -203,18 +208,10 @@ export class OrderDesk {
     for (const order of applied.orders) {
       if (new Exact(order.filledAmount).lte(order.amount)) continue;
       await this.#patiently(() =>
-        store.openCase(
-          {
-            account,
-            kind: 'overfill',
-            marketId,
-            symbol: order.symbol,
-            ours: { label: order.label, amount: order.amount },
-            theirs: { filled: order.filledAmount },
-            evidence: [],
-          },
-          clock.nowMicros(),
-        ),
+        store.openCase({
+          account, kind: 'overfill', marketId, symbol: order.symbol, ours: { label: order.label, amount: order.amount },
+          theirs: { filled: order.filledAmount }, evidence: [],
+        }, clock.nowMicros()),
       );
       lock(`order ${order.label} was filled beyond its amount: ${order.filledAmount} of ${order.amount}`);
     }

@@ -10,6 +10,7 @@ import type { Leadership } from '../../store/trading/leadership.ts';
 import { AccountBook } from './account_book.ts';
 import { IntakeLoop } from './intake_loop.ts';
 import { LockKeeper } from './lock_keeper.ts';
+import { logKeeperOf } from './log_wiring.ts';
 import { metered } from './metered.ts';
 import { Observer } from './observe.ts';
 import type { Observing, Parts, Trading } from './parts.ts';
@@ -51,9 +52,11 @@ export async function trade(parts: Trading, leadership: Leadership): Promise<voi
     reduceOnlyBecause: () => parts.state.why,
     tell: (update) => parts.tell(parts.account, update),
     askAudit: (reason) => askAudit(parts, reason),
+    logThrough: () => logKeeper.through,
     refused: (code) => metrics.refusals.inc({ code }),
     onLock: (reason) => keeper.locked(reason),
   });
+  const logKeeper = logKeeperOf(parts, trader, life.signal);
   parts.current.trader = trader;
   const found = await untilAnswered(() => keeper.found(), pause, life.signal);
   if (found !== null && found !== undefined) trader.lock(found);
@@ -68,7 +71,7 @@ export async function trade(parts: Trading, leadership: Leadership): Promise<voi
   const running = trader.run().catch((error: unknown) => {
     if (!life.signal.aborted) ctx.fail(error);
   });
-  const beside = Promise.all([keeper.run(trader), ...parts.runners.map((runner) => runSafely(parts, runner.name, () => runner.run(host)))]);
+  const beside = Promise.all([keeper.run(trader), logKeeper.run(), ...parts.runners.map((runner) => runSafely(parts, runner.name, () => runner.run(host)))]);
   await intake.run(ends);
   // What is on the wire is worth its answer: until then this stays the leader's business.
   await Promise.race([intake.settled(), sleep(SETTLE_MS, undefined, { ref: false })]);

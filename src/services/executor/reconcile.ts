@@ -15,6 +15,8 @@ const ATTEMPTS = 4;
 /** Fills are asked for again from so long before the newest one, µs: late fills carry old times. */
 const OVERLAP = 10 * 60_000_000;
 const AHEAD = 5_000_000;
+/** A contract is delivered within this of its expiry, µs. */
+const DELIVERY = 10 * 60_000_000;
 
 export interface Disagreement {
   symbol: string;
@@ -25,6 +27,8 @@ export interface Disagreement {
 export interface ReconcilePorts extends DeskPorts {
   /** Asks the janitor for an audit of our own trades; durable. */
   askAudit: (reason: string) => Promise<void>;
+  /** Up to when (µs) the exchange's log was read; null: never yet. Absent: nobody reads it. */
+  logThrough?: () => number | null;
 }
 
 export class ReconciliationAgent {
@@ -116,6 +120,7 @@ export class ReconciliationAgent {
     const found: Disagreement[] = [];
     for (const symbol of symbols) {
       if (!settled && this.#desk.quietMs(symbol) < QUIET_MS) continue;
+      if (this.#isBeingDelivered(symbol) && !theirs.some((position) => position.symbol === symbol)) continue;
       const disagreement = compare(
         symbol,
         ours.get(symbol) ?? ZERO,
@@ -125,6 +130,15 @@ export class ReconciliationAgent {
       else if (await this.#mismatch(disagreement)) found.push(disagreement);
     }
     return found;
+  }
+
+  /** What has expired is settled without a trade: the log tells, and was not read so far yet. Nothing of it can be traded any more. */
+  #isBeingDelivered(symbol: string): boolean {
+    const { logThrough, terms, clock } = this.#ports;
+    if (logThrough === undefined) return false;
+    const [through, known] = [logThrough(), terms.of(symbol)];
+    if (known === null) return through === null;
+    return known.expiryTs !== null && known.expiryTs <= clock.nowMicros() && (through === null || through < known.expiryTs + DELIVERY);
   }
 
   /** Our derivative positions: spot holdings are balances, not positions. */

@@ -1,4 +1,4 @@
-// A historical audit: what is stored of an exchange against what the exchange says, and against itself. HEALTHY → AUDITING while
+// A historical audit: what is stored of an exchange, our own trades included, against what the exchange says, and against itself. HEALTHY → AUDITING while
 // it runs; where it leads then is in audit_policy.ts. An exchange in any other state is audited as well (before an unlock, say) and
 // keeps its state, unless a difference locks it.
 import type { Redis } from 'ioredis';
@@ -18,6 +18,7 @@ import { beginAudit, endAudit, insertFindings, type AuditFinding } from '../../s
 import type { Pool } from '../../store/connect.ts';
 import { auditCandles, type CandleAudit, type Compared } from './audit_candles.ts';
 import { FAILED, outcomeOf, type Outcome } from './audit_policy.ts';
+import { auditOwnTrades, type OwnCompared } from './audit_own.ts';
 import { auditCoverage, auditTrades, incompleteDays } from './audit_trades.ts';
 import { moveState } from './move.ts';
 import { pause, retry } from './retry.ts';
@@ -38,10 +39,13 @@ interface Found {
   findings: AuditFinding[];
   /** Series that the exchange refuses to tell of. */
   refused: string[];
+  /** Own trades. */
+  own: Pick<OwnCompared, 'compared' | 'doubts'>;
 }
 
 interface Window extends Pick<CandleAudit, 'since' | 'until' | 'keep'> {
   exchange: string;
+  askedAt: number;
 }
 
 const BY = 'audit';
@@ -63,7 +67,7 @@ export async function runHistoricalAudit(ctx: ServiceContext, parts: AuditParts,
   await move(parts, ctx, exchange, 'HEALTHY', 'AUDITING', `audit ${runId}: ${reason}`);
   try {
     const keep: CandleAudit['keep'] = (db, findings) => insertFindings(db, runId, exchange, findings, ctx.clock.nowMicros());
-    const found = await compare(ctx, parts, { exchange, since: sinceMicros, until: untilMicros, keep });
+    const found = await compare(ctx, parts, { exchange, since: sinceMicros, until: untilMicros, askedAt, keep });
     const outcome = outcomeOf(found.findings);
     const detail = describe(found);
     await leave(ctx, parts, exchange, { runId, ...outcome, detail }, found.compared);
@@ -77,9 +81,15 @@ export async function runHistoricalAudit(ctx: ServiceContext, parts: AuditParts,
   }
 }
 
-async function compare(ctx: ServiceContext, parts: AuditParts, { exchange, since, until, keep }: Window): Promise<Found> {
+async function compare(ctx: ServiceContext, parts: AuditParts, { exchange, since, until, askedAt, keep }: Window): Promise<Found> {
   const { pool, redis, settleMs } = parts;
-  const found: Found = { compared: 0, findings: [], refused: [] };
+  const markets = ctx.config.markets.filter((market) => market.exchange === exchange);
+  // First: an executor whose positions differ waits for it, and locks after a while.
+  const { findings: first, ...own } = await auditOwnTrades({
+    pool, marketIds: markets.map(({ marketId }) => marketId), since, until: until - settleMs * 1_000, askedAt, keep, nowMicros: () => ctx.clock.nowMicros(),
+    signal: ctx.signal,
+  });
+  const found: Found = { compared: 0, findings: first, refused: [], own };
   const note = async (findings: AuditFinding[]): Promise<void> => {
     await keep(pool, findings);
     found.findings.push(...findings);
@@ -87,7 +97,7 @@ async function compare(ctx: ServiceContext, parts: AuditParts, { exchange, since
   const rest = restOf(ctx, redis);
   const settled = until - Math.max(settleMs, CANDLE_SETTLE_MS) * 1_000;
   const resolutions = ctx.config.resolutions.filter((resolution): resolution is Exclude<Resolution, '1M'> => resolution !== '1M');
-  for (const { marketId } of ctx.config.markets.filter((market) => market.exchange === exchange)) {
+  for (const { marketId } of markets) {
     const scope = { marketId, symbol: null, from: dayText(dayOfMicros(since)), to: dayText(dayOfMicros(until)) };
     await note(await auditCoverage(pool, scope, () => pause(settleMs, ctx.signal, 'audit')));
     const incomplete = await incompleteDays(pool, scope);
@@ -178,10 +188,12 @@ async function leave(
 }
 
 /** `1440 candles compared, 3 differences: 2 candle_missing repaired, 1 trades_differ explained`. */
-function describe({ compared, findings, refused }: Found): string {
+function describe({ compared, findings, refused, own }: Found): string {
   const groups = Map.groupBy(findings, ({ kind, resolution }) => `${kind} ${resolution}`);
   const parts = [...groups].map(([name, group]) => `${group.length} ${name}`);
   const total = findings.length === 0 ? 'no difference' : `${findings.length} differences: ${parts.join(', ')}`;
   const silent = refused.length === 0 ? '' : `; the exchange refuses to tell of ${refused.slice(0, 3).join(', ')}${refused.length > 3 ? ' …' : ''}`;
-  return `${compared} candles compared, ${total}${silent}`;
+  const trades = own.compared === 0 ? '' : ` and ${own.compared} own trades`;
+  const doubts = own.doubts.length === 0 ? '' : `; ${[...new Set(own.doubts)].slice(0, 3).join('; ')}`;
+  return `${compared} candles${trades} compared, ${total}${silent}${doubts}`;
 }

@@ -12,7 +12,8 @@ export interface Rule {
 /**
  * The exchange's word counts for candles: theirs is stored, and the finding tells what was there. A candle that only we have, and
  * trades that contradict the exchange's candle though none is missing, are beyond repair: a human looks. Trades that are missing
- * and were told by nobody become gaps, which are healed as all others.
+ * and were told by nobody become gaps, which are healed as all others. Of our own trades the exchange's log counts: what is missing
+ * is inserted, and for the executor to book; one that contradicts the log, or that the log does not tell, is beyond repair.
  */
 export const RULES: Readonly<Record<FindingKind, Rule>> = {
   candle_missing: { unknown: 'repaired', known: 'repaired' },
@@ -20,6 +21,9 @@ export const RULES: Readonly<Record<FindingKind, Rule>> = {
   candle_unknown: { unknown: 'unexplained', known: 'explained' },
   trades_differ: { unknown: 'unexplained', known: 'explained' },
   trades_missing: { unknown: 'queued', known: 'explained' },
+  own_trade_missing: { unknown: 'repaired', known: 'repaired' },
+  own_trade_differs: { unknown: 'unexplained', known: 'explained' },
+  own_trade_unknown: { unknown: 'unexplained', known: 'explained' },
 };
 
 export interface Outcome {

@@ -39,6 +39,28 @@ export async function applyFills(client: Client, account: string, told: readonly
   };
 }
 
+/**
+ * Books the fills that audits have inserted: they move orders and positions in the transaction that takes them off the list of what is
+ * still to be booked. What they explain is evidence of the case that asked. Runs inside the caller's transaction.
+ */
+export async function bookHealed(client: Client, account: string, terms: TermsOf): Promise<FillsApplied> {
+  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 7))', [`fills:${account}`]);
+  const { rows } = await client.query<Row>(
+    `WITH taken AS (DELETE FROM fills_to_book WHERE account = $1 RETURNING trade_id)
+     SELECT ${FILL_COLUMNS} FROM fills f WHERE account = $1 AND trade_id IN (SELECT trade_id FROM taken) ORDER BY f.ts, f.seq, trade_id`, [account]);
+  const fresh = rows.map(fillOf);
+  if (fresh.length === 0) return { fresh, conflicts: [], orders: [], positions: [] };
+  const orders = await ordersOf(client, account, fresh);
+  const touched = new Set(fresh.map((fill) => orders.get(fill.exchangeOrderId)?.orderId).filter((id) => id !== undefined));
+  for (const { symbol, tradeId, exchangeOrderId, side, amount, price, ts, source } of fresh) {
+    await client.query(
+      `UPDATE trading_cases SET evidence = evidence || $3::jsonb WHERE account = $1 AND symbol = $2 AND kind = 'position_mismatch'
+         AND status IN ('open', 'locked')`,
+      [account, symbol, JSON.stringify([{ trade_id: tradeId, exchange_order_id: exchangeOrderId, side, amount, price, ts, source }])]);
+  }
+  return { fresh, conflicts: [], orders: await advance(client, [...touched], fresh, orders, terms), positions: await move(client, account, fresh, terms) };
+}
+
 function cell(account: string, fill: FillRecord, orders: ReadonlyMap<string, OrderRecord>, column: string): Cell {
   switch (column) {
     case 'account': return account;

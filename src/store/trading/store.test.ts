@@ -18,7 +18,7 @@ afterAll(async () => {
 
 const empty = async (): Promise<void> => {
   // The append-only triggers hold row by row; a test starts with empty tables.
-  await pool.query('TRUNCATE orders, order_events, fills, positions, trading_cases, risk_refusals, trading_flags, equity_marks');
+  await pool.query('TRUNCATE orders, order_events, fills, fills_to_book, positions, trading_cases, risk_refusals, trading_flags, equity_marks');
 };
 
 describe('the trading store in PostgreSQL', () => {

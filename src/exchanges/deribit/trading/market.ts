@@ -21,6 +21,8 @@ const stepsSchema = z.object({
 export const trading: TradingMarket = {
   liveHost: 'www.deribit.com',
   testHost: 'test.deribit.com',
+  // A page a second in the long run, eight at once; a tenth is left alone. https://docs.deribit.com/articles/rate-limits
+  logLimit: { pool: 'deribit:log', capacity: 7, refillPerSecond: 0.9, cost: () => 1, left: () => null },
 
   connect({ restUrl, wsUrl, credentials, clock, random, offset, signal }) {
     return new DeribitVenue({

@@ -1,7 +1,8 @@
 // Paged reads of Deribit's archives. Recent data (24 h of trades, 30 min of closed orders) and the indexed archive are two stores that
 // overlap in neither direction: both are read and merged by id. https://docs.deribit.com/articles/accessing-historical-trades-orders
+import type { AccountLogRow } from '../../../core/trading/account_log.ts';
 import type { FillReport, OrderReport } from '../../../core/trading/order.ts';
-import { VenueError, type AccountLogRow } from '../../trading.ts';
+import { VenueError } from '../../trading.ts';
 import { fillsSchema, historySchema, logPageSchema, readAnswer } from './reports.ts';
 
 export type Read = (method: string, params: Readonly<Record<string, unknown>>) => Promise<unknown>;
@@ -76,23 +77,28 @@ async function closedOf(read: Read, currency: string, historical: boolean, since
   throw new VenueError(`${method}: the pages do not end`, 'page', false);
 }
 
-/** Rows of the transaction log with from ≤ ts ≤ to (µs), ascending, over all currencies. */
-export async function readLog(read: Read, currencies: readonly string[], from: number, to: number): Promise<AccountLogRow[]> {
+/**
+ * Rows of one currency's transaction log with from ≤ ts ≤ to (µs), ascending. Rejects with VenueError when a page is not as documented,
+ * tells of another currency, or promises more and does not move on: a hole must not look like the end.
+ */
+export async function readLog(read: Read, currency: string, from: number, to: number, turn: () => Promise<void>): Promise<AccountLogRow[]> {
   const method = 'private/get_transaction_log';
   const found = new Map<string, AccountLogRow>();
-  for (const currency of currencies) {
-    let continuation: number | null = null;
-    for (let page = 0; ; page++) {
-      if (page === MAX_PAGES) throw new VenueError(`${method}: the pages do not end`, 'page', false);
-      const answer = await read(method, {
-        currency, start_timestamp: Math.floor(from / 1000), end_timestamp: Math.ceil(to / 1000), count: LOG_ROWS_PER_PAGE,
-        ...(continuation === null ? {} : { continuation }),
-      });
-      const next: { logs: AccountLogRow[]; continuation?: number | null | undefined } = readAnswer(logPageSchema, answer, method);
-      for (const row of next.logs) found.set(row.logId, row);
-      continuation = next.continuation ?? null;
-      if (continuation === null || next.logs.length === 0) break;
-    }
+  let continuation: number | null = null;
+  for (let page = 0; page < MAX_PAGES; page++) {
+    await turn();
+    const answer = await read(method, {
+      currency, start_timestamp: Math.floor(from / 1000), end_timestamp: Math.ceil(to / 1000), count: LOG_ROWS_PER_PAGE,
+      ...(continuation === null ? {} : { continuation }),
+    });
+    const next: { logs: AccountLogRow[]; continuation?: number | null | undefined } = readAnswer(logPageSchema, answer, method);
+    const other = next.logs.find((row) => row.currency !== currency);
+    if (other !== undefined) throw new VenueError(`${method}: asked for ${currency}, row ${other.logId} is of ${other.currency}`, 'malformed', false);
+    const before = found.size;
+    for (const row of next.logs) found.set(row.logId, row);
+    continuation = next.continuation ?? null;
+    if (continuation === null) return [...found.values()].sort((a, b) => a.ts - b.ts || Number(a.logId) - Number(b.logId));
+    if (found.size === before) throw new VenueError(`${method}: a page of nothing new that claims there is more`, 'page', false);
   }
-  return [...found.values()].sort((a, b) => a.ts - b.ts || Number(a.logId) - Number(b.logId));
+  throw new VenueError(`${method}: the pages do not end`, 'page', false);
 }

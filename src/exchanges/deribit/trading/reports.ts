@@ -1,11 +1,15 @@
 // Deribit's order, trade, position and log objects as the fleet's reports. https://docs.deribit.com (order and trade objects)
 import { z } from 'zod';
 import { explain } from '../../../contracts/index.ts';
+import type { AccountLogRow } from '../../../core/trading/account_log.ts';
+import { Exact, plain } from '../../../core/trading/exact.ts';
 import type { FillReport, OrderReport } from '../../../core/trading/order.ts';
 import { decimalText, idText, whole } from '../../rest_reader.ts';
-import { VenueError, type AccountLogRow, type AccountReport, type PositionReport } from '../../trading.ts';
+import { VenueError, type AccountReport, type PositionReport } from '../../trading.ts';
 
 const side = z.enum(['buy', 'sell']);
+/** Of a quotient: far below what balances are kept in. */
+const WORTH_DECIMALS = 24;
 
 const orderSchema = z.object({
   order_id: idText,
@@ -95,14 +99,44 @@ const accountSchema = z.object({
   initialMargin: account.initial_margin, maintenanceMargin: account.maintenance_margin,
 }));
 
+const absent = <T extends z.ZodType>(schema: T): z.ZodOptional<z.ZodNullable<T>> => schema.nullable().optional();
+
 const logSchema = z.looseObject({
   // One trade that crosses zero gives two rows with one trade_id: the row's own id is the key.
-  id: idText, timestamp: whole, currency: z.string(), type: z.string(), instrument_name: z.string().nullable().optional(),
-  trade_id: idText.nullable().optional(), change: decimalText, balance: decimalText.nullable().optional(), commission: decimalText.nullable().optional(),
-}).transform((row): AccountLogRow => ({
-  logId: row.id, ts: row.timestamp * 1000, currency: row.currency, type: row.type, symbol: row.instrument_name ?? null, tradeId: row.trade_id ?? null,
-  change: row.change, balance: row.balance ?? null, commission: row.commission ?? null, raw: row,
-}));
+  id: idText, timestamp: whole, currency: z.string(), type: z.string(), instrument_name: absent(z.string()), trade_id: absent(idText),
+  change: decimalText, balance: absent(decimalText), commission: absent(decimalText), cashflow: absent(decimalText), order_id: absent(idText),
+  side: absent(z.string()), price: absent(decimalText), amount: absent(decimalText), user_role: absent(z.string()),
+  interest_pl: absent(decimalText), total_interest_pl: absent(decimalText),
+}).transform((row): AccountLogRow => {
+  const delivery = row.type === 'delivery';
+  const isTrade = typeof row.trade_id === 'string';
+  return {
+    logId: row.id, ts: row.timestamp * 1000, currency: row.currency, type: row.type, symbol: row.instrument_name ?? null, tradeId: row.trade_id ?? null,
+    change: row.change, balance: row.balance ?? null, commission: row.commission ?? null, exchangeOrderId: row.order_id ?? null,
+    side: isTrade || delivery ? sideOfRow(row.side ?? '') : null, price: delivery ? deliveryPrice(row) : row.price ?? null, amount: row.amount ?? null,
+    liquidity: row.user_role === 'maker' || row.user_role === 'taker' ? row.user_role : null,
+    // `interest_pl` counts from the session's last row on, trades included; the session's own sum is told beside it.
+    funding: row.type === 'settlement' || delivery ? row.total_interest_pl ?? row.interest_pl ?? null : null, raw: row,
+  };
+});
+
+/** `open buy`, `close sell`, of spot pairs `buy`; of positions that end `long` and `short`: they are sold and bought back. */
+function sideOfRow(told: string): 'buy' | 'sell' | null {
+  const word = told.split(' ').at(-1);
+  if (word === 'long') return 'sell';
+  if (word === 'short') return 'buy';
+  return word === 'buy' || word === 'sell' ? word : null;
+}
+
+const OPTION = /-[CP]$/;
+
+/** Of options the row tells the index as its price: what one was worth follows from the cash. */
+function deliveryPrice(row: { [name in 'instrument_name' | 'price' | 'cashflow' | 'amount']?: string | null | undefined }): string | null {
+  const { instrument_name: symbol, price, cashflow, amount } = row;
+  if (typeof symbol !== 'string' || !OPTION.test(symbol)) return price ?? null;
+  if (typeof cashflow !== 'string' || typeof amount !== 'string' || isZero(amount)) return null;
+  return plain(new Exact(cashflow).div(amount).abs().toDecimalPlaces(WORTH_DECIMALS));
+}
 
 /** `private/buy` and `sell`: the order and its immediate fills. */
 export const placedSchema = z.object({ order: orderSchema, trades: z.array(tradeSchema) });

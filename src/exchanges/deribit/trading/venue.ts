@@ -3,11 +3,12 @@
 import { z } from 'zod';
 import type { Clock } from '../../../core/clock.ts';
 import { JsonNumber } from '../../../core/json.ts';
+import type { AccountLogRow } from '../../../core/trading/account_log.ts';
 import type { FillReport, OrderReport } from '../../../core/trading/order.ts';
 import { RpcError, RpcTransportError, type RpcCall } from '../../../net/json_rpc.ts';
 import { idText, whole } from '../../rest_reader.ts';
 import {
-  VenueError, type AccountIdentity, type AccountLogRow, type AccountReport, type CancelCount, type CancelOutcome, type Credentials, type OrderRequest,
+  VenueError, type AccountIdentity, type AccountReport, type CancelCount, type CancelOutcome, type Credentials, type OrderRequest,
   type PositionReport, type PrivateEvent, type SubmitOutcome, type TradingVenue,
 } from '../../trading.ts';
 import { NOT_OPEN, TOKEN_REFUSED, classOf, codeName } from './codes.ts';
@@ -130,8 +131,12 @@ export class DeribitVenue implements TradingVenue {
     return readAnswer(accountsSchema, await this.#read('private/get_account_summaries', {}), 'private/get_account_summaries').summaries;
   }
 
-  accountLog(from: number, to: number): Promise<AccountLogRow[]> {
-    return readLog((method, params) => this.#read(method, params), this.#options.currencies, from, to);
+  get logCurrencies(): readonly string[] {
+    return this.#options.currencies;
+  }
+
+  accountLog(currency: string, from: number, to: number, turn: () => Promise<void>): Promise<AccountLogRow[]> {
+    return readLog((method, params) => this.#read(method, params), currency, from, to, turn);
   }
 
   events(signal: AbortSignal): AsyncIterable<PrivateEvent> {
