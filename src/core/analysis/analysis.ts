@@ -73,6 +73,11 @@ export class Analysis {
     return this.#symbols.size;
   }
 
+  /** Unified symbols whose markets are compared. */
+  get compared(): number {
+    return this.#unified.size;
+  }
+
   get quarantined(): number {
     let n = 0;
     for (const { state } of this.#symbols.values()) if (state === null) n++;
@@ -143,7 +148,7 @@ export class Analysis {
     const retryS = Math.min(most, base * 2 ** Math.min(attempts - 1, 30));
     tracked.state = null;
     tracked.quarantine = { attempts, at, until: at + retryS * 1e6 };
-    this.#unifiedOf(tracked)?.remove(`${tracked.marketId}:${tracked.symbol}`);
+    this.#separate(tracked);
     const { marketId, symbol } = tracked;
     this.#options.found({
       rule: 'quarantined', severity: 'warning', marketId, symbol, ts: at, windowStart: second(at), data: { reason, attempts, retry_s: retryS },
@@ -196,6 +201,14 @@ export class Analysis {
     if (!limits.enabled || !(mid > 0)) return;
     this.#unifiedOf(tracked)?.update(`${tracked.marketId}:${tracked.symbol}`, receivedTs, mid, limits, ({ first, second: other, ...figures }) =>
       this.#tell('divergence', tracked.marketId, tracked.symbol, receivedTs, second(receivedTs), { first, second: other, ...figures }));
+  }
+
+  /** Takes it out of the comparison; with the last of its markets the unified symbol goes. */
+  #separate({ marketId, symbol }: Tracked): void {
+    const name = this.#options.instrument(marketId, symbol)?.unifiedSymbol ?? '';
+    const known = this.#unified.get(name);
+    known?.remove(`${marketId}:${symbol}`);
+    if (known?.empty === true) this.#unified.delete(name);
   }
 
   #unifiedOf({ marketId, symbol }: Tracked): UnifiedSymbol | undefined {
@@ -254,7 +267,7 @@ export class Analysis {
   #drop(key: string, tracked: Tracked): void {
     tracked.gone = true;
     this.#symbols.delete(key);
-    this.#unifiedOf(tracked)?.remove(key);
+    this.#separate(tracked);
   }
 
   #tell(rule: keyof Rules['rules'], marketId: string, symbol: string | null, ts: number, windowStart: number, data: Record<string, unknown>): void {

@@ -47,6 +47,10 @@ export class UnifiedSymbol {
   readonly #members = new Map<string, CrossMember>();
   readonly #pairs = new Map<string, Pair>();
 
+  get empty(): boolean {
+    return this.#members.size === 0;
+  }
+
   /** Forgets a market: its state was dropped, or it is listed no more. */
   remove(key: string): void {
     this.#members.delete(key);
