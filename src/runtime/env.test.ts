@@ -54,6 +54,9 @@ describe('loadConfig', () => {
     const priority = (more: Record<string, string>): unknown => load({ MARKETS: 'deribit', ...more }).markets[0]?.priority;
     expect(priority({ DERIBIT_SYMBOLS: 'A,B,C' })).toEqual(['A', 'B']);
     expect(priority({ DERIBIT_SYMBOLS: 'A,B,C', DERIBIT_PRIORITY: 'C,D' })).toEqual(['C', 'D']);
+    expect(priority({ DERIBIT_SYMBOLS: 'kind:perpetual' })).toEqual(['kind:perpetual']);
+    expect(priority({ DERIBIT_SYMBOLS: 'BTC-*-C,A,kind:option' })).toEqual(['BTC-*-C', 'A']);
+    expect(priority({ DERIBIT_SYMBOLS: 'kind:option', DERIBIT_PRIORITY: 'BTC-*-C,A,kind:future' })).toEqual(['BTC-*-C', 'A', 'kind:future']);
     expect(refusal({ DERIBIT_PRIORITY: 'A B' })).toMatch('DERIBIT_PRIORITY: "A B" cannot be a symbol');
     expect(refusal({ DERIBIT_PRIORTY: 'A' })).toMatch('DERIBIT_PRIORTY: unknown variable, did you mean DERIBIT_PRIORITY?');
   });
@@ -63,7 +66,7 @@ describe('loadConfig', () => {
     expect(config.markets[0]).toMatchObject({ symbols: ['BTC-PERPETUAL'], patterns: ['BTC-*-C', 'kind:perpetual'] });
     expect(refusal({ DERIBIT_SYMBOLS: 'kind:optoin' })).toMatch(/^DERIBIT_SYMBOLS: "kind:optoin" is not one of .*, did you mean kind:option\?$/);
     expect(refusal({ DERIBIT_SYMBOLS: 'BTC-**' })).toContain('DERIBIT_SYMBOLS: "BTC-**" has **');
-    expect(refusal({ DERIBIT_PRIORITY: 'BTC-*' })).toContain('DERIBIT_PRIORITY: "BTC-*" is a pattern');
+    expect(refusal({ DERIBIT_PRIORITY: 'kind:optoin' })).toMatch(/^DERIBIT_PRIORITY: "kind:optoin" is not one of .*, did you mean kind:option\?$/);
   });
 
   it('reads secrets from files and remembers what must not be logged', () => {

@@ -8,7 +8,7 @@ import { closestName } from '../core/spelling.ts';
 import { analyzerConfig, notifyConfig, notifySecrets, type AnalyzerConfig, type NotifyConfig } from './analyzer_env.ts';
 import { consoleConfig, type ConsoleConfig } from './console_env.ts';
 import { insecureOnlyNearby, list, oneOf, positive, url, whole } from './env_values.ts';
-import { symbolName, symbolOrPattern } from './symbol_names.ts';
+import { symbolOrPattern } from './symbol_names.ts';
 import { tradingConfig, type TradingConfig, type TradingHosts } from './trading_env.ts';
 import { VARIABLES, type VariableName } from './variables.ts';
 
@@ -19,7 +19,7 @@ export interface MarketConfig {
   readonly restUrl: string;
   readonly symbols: readonly string[];
   readonly patterns: readonly string[];
-  /** Those that stay subscribed to the last when Redis fills up. */
+  /** Names and patterns of those that stay subscribed to the last when Redis fills up. */
   readonly priority: readonly string[];
 }
 
@@ -212,19 +212,18 @@ function marketConfig(id: string, known: Known, given: (name: string) => string,
   };
   const symbolsOf = (suffix: '_SYMBOLS' | '_PRIORITY', otherwise: readonly string[]): readonly string[] => {
     const text = given(name + suffix);
-    return text === '' ? otherwise : list(text).map((symbol) => (suffix === '_SYMBOLS' ? symbolOrPattern : symbolName)(name + suffix, symbol));
+    return text === '' ? otherwise : list(text).map((symbol) => symbolOrPattern(name + suffix, symbol));
   };
   const wanted = symbolsOf('_SYMBOLS', market.defaultSymbols);
-  const symbols = wanted.filter((symbol) => !isPattern(symbol));
   return {
     marketId: id,
     exchange: market.exchange,
     wsUrl: base('_WS_URL', market.wsUrl, ['ws:', 'wss:']),
     restUrl: base('_REST_URL', market.restUrl, ['http:', 'https:']),
-    symbols,
+    symbols: wanted.filter((symbol) => !isPattern(symbol)),
     patterns: wanted.filter(isPattern),
     // The order of the configuration tells what matters most; what was subscribed by command comes last.
-    priority: symbolsOf('_PRIORITY', symbols.slice(0, Math.ceil(symbols.length / 2))),
+    priority: symbolsOf('_PRIORITY', wanted.slice(0, Math.ceil(wanted.length / 2))),
   };
 }
 

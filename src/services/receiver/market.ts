@@ -117,7 +117,7 @@ export class MarketReceiver {
     const status = this.#status;
     this.#presence = new Presence({ redis, marketId, writer, clock, status, symbols: () => this.#subscriptions.symbols });
     const shedding = (this.#shedding = new Shedding({
-      redis, clock, priority: deps.config.priority, status: this.#status, log: this.#log, onChange: () => this.control.sync(),
+      redis, marketId, clock, priority: deps.config.priority, status: this.#status, log: this.#log, onChange: () => this.control.sync(),
     }));
     this.#pipeline = new Pipeline({
       market,

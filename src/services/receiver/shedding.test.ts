@@ -52,6 +52,35 @@ it('stops what has no priority, tells why, and reports exactly what was missed',
   expect(await gaps(BTC)).toEqual([]);
 });
 
+it('keeps what a pattern gives priority, by name and by kind', async () => {
+  await open({ CHANNELS: 'trade', MARKETS: 'binance_spot', BINANCE_SPOT_SYMBOLS: '*USDT', BINANCE_SPOT_PRIORITY: 'kind:perpetual,ETH*' });
+  const { redis } = stage.published;
+  await redis.sadd('symbols:binance_spot', BTC, ETH, SOL);
+  // Whatever the exchange calls them: the list of the kind is what counts.
+  await redis.sadd('symbols:binance_spot:kind:perpetual', SOL);
+  const receiver = await stage.receive();
+  for (const symbol of [BTC, ETH, SOL]) await grows(symbol);
+  await level('shed_symbols');
+  await until(async () => (await receiver.metric('receiver_withheld_subscriptions')) === 1);
+  await until(async () => (await stage.published.events('subscription.removed')).length === 1);
+  expect((await stage.published.events('subscription.removed')).map(({ symbol }) => symbol)).toEqual([BTC]);
+  await grows(ETH);
+  await grows(SOL);
+  await level('normal');
+  await grows(BTC);
+});
+
+it('sheds nothing of a market that one pattern makes up, unless told otherwise', async () => {
+  await open({ CHANNELS: 'trade,ticker', BINANCE_SPOT_SYMBOLS: '*USDT' });
+  await stage.published.redis.sadd('symbols:binance_spot', BTC, ETH);
+  const receiver = await stage.receive();
+  await level('locked');
+  await until(async () => (await receiver.metric('receiver_shed_tickers_total')) > 0);
+  await grows(BTC);
+  await grows(ETH);
+  expect(await receiver.metric('receiver_withheld_subscriptions')).toBe(0);
+});
+
 it('answers a command for what it withholds, and carries it out later', async () => {
   await open({ CHANNELS: 'trade' });
   await level('shed_symbols');
