@@ -8,6 +8,7 @@ import type { RpcCall } from '../../net/json_rpc.ts';
 import type { InstrumentTerms } from '../../services/executor/ports.ts';
 import type { Reference } from '../../services/executor/risk/gate.ts';
 import type { RiskLimits } from '../../services/executor/risk/limits.ts';
+import { LockKeeper } from '../../services/executor/lock_keeper.ts';
 import { Trader } from '../../services/executor/trader.ts';
 import { decText } from '../../simulator/deribit/private/money.ts';
 import type { VirtualExchange } from './exchange.ts';
@@ -43,6 +44,7 @@ const never = new Promise<never>(() => undefined);
 
 export class Life {
   readonly trader: Trader;
+  readonly #keeper: LockKeeper;
   readonly options: LifeOptions;
   alive = true;
   #steps = 0;
@@ -54,9 +56,13 @@ export class Life {
     this.#died = died;
     const { time, random, limits, account } = options;
     const store = this.#killable(plantedStore(options.store, options.plant));
+    const pause = (ms: number): Promise<void> => this.#step(() => time.pause(ms));
+    this.#keeper = new LockKeeper({
+      store, clock: time.clock, log: silent, account, marketId: 'deribit', pause, lockSystem: () => Promise.resolve(), told: () => undefined,
+    });
     this.trader = new Trader({
       store, clock: time.clock, account, epoch, limits, marketId: 'deribit', log: silent, venue: plantedVenue(this.#venue(), options.plant),
-      pause: (ms) => this.#step(() => time.pause(ms)), terms: { of: (symbol) => this.#terms(symbol) }, tell: () => undefined,
+      pause, terms: { of: (symbol) => this.#terms(symbol) }, tell: () => undefined,
       mintLabel: (strategy) => `t-${strategy}-${epoch}-${++this.#labels}-${Math.floor(random() * 1e9).toString(36)}`,
       view: (book, symbol) => Promise.resolve({
         reduceOnlyBecause: options.healthy() ? null : 'not HEALTHY', clockOffsetMs: 0, terms: this.#terms(symbol), termsOf: (name) => this.#terms(name),
@@ -64,15 +70,28 @@ export class Life {
         account: () => ({ equity: '1000000', available: '1000000', mark: '1000000', ageMs: 0 }),
       }),
       barred: () => null, reduceOnlyBecause: () => (options.healthy() ? null : 'not HEALTHY'), signalKey: null, sendWithinMs: 2_000, refused: () => undefined,
-      onLock: options.onLock, askAudit: () => Promise.resolve(), signal: new AbortController().signal,
+      askAudit: () => Promise.resolve(), signal: new AbortController().signal,
+      onLock: (reason) => {
+        options.onLock(reason);
+        this.#keeper.locked(reason);
+      },
     });
   }
 
   /** Starts a life; `died` is called when its time has come. */
   static async start(options: LifeOptions, died: () => void): Promise<Life> {
     const life = new Life(options, await options.store.nextEpoch(), died);
-    void life.trader.run();
+    void life.#run();
     return life;
+  }
+
+  /** What an earlier life locked for holds before anything else is done. */
+  async #run(): Promise<void> {
+    let found: string | null | undefined;
+    while (found === undefined) found = await this.#keeper.found().catch(() => undefined);
+    if (found !== null) this.trader.lock(found);
+    void this.#keeper.run(this.trader);
+    await this.trader.run();
   }
 
   kill(): void {
