@@ -61,6 +61,11 @@ describe('loadConfig', () => {
     expect(refusal({ DERIBIT_PRIORTY: 'A' })).toMatch('DERIBIT_PRIORTY: unknown variable, did you mean DERIBIT_PRIORITY?');
   });
 
+  it('takes a relative folder of captures from the working directory', () => {
+    expect(load({ CAPTURE_DIR: 'raw' }).capture.folder).toBe(join(process.cwd(), 'raw'));
+    expect([load({ CAPTURE_DIR: '/raw/' }).capture.folder, load({}).capture.folder]).toEqual(['/raw', null]);
+  });
+
   it('tells patterns from symbols, and refuses those that can never match', () => {
     const config = load({ MARKETS: 'deribit', DERIBIT_SYMBOLS: 'BTC-*-C,BTC-PERPETUAL, kind:perpetual' });
     expect(config.markets[0]).toMatchObject({ symbols: ['BTC-PERPETUAL'], patterns: ['BTC-*-C', 'kind:perpetual'] });

@@ -1,6 +1,7 @@
 // The only reader of process.env: parses it once, at the door, into a frozen Config. A typo, an unknown market or a bad URL
 // stops the start with one line that names the variable and the value. `.env.example` lists all of them (a test compares).
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { channelValues, resolutionValues, show, type Channel, type Resolution } from '../contracts/index.ts';
 import { UsageError } from '../core/errors.ts';
 import { isPattern } from '../core/patterns.ts';
@@ -125,7 +126,11 @@ export function loadConfig(known: Known, environment: Env = process.env, options
     claimIdleMs: whole('CLAIM_IDLE_MS', read('CLAIM_IDLE_MS'), 100, 3_600_000),
     batchMaxRows: whole('BATCH_MAX_ROWS', read('BATCH_MAX_ROWS'), 1, 50_000),
     bufferMessages: whole('RECEIVER_BUFFER_MESSAGES', read('RECEIVER_BUFFER_MESSAGES'), 100, 10_000_000),
-    capture: { folder: read('CAPTURE_DIR') || null, maxBytes: whole('CAPTURE_MAX_MB', read('CAPTURE_MAX_MB'), 1, 100_000_000) * 1024 * 1024 },
+    capture: {
+      // A relative one is below the working directory; the receiver's log says where that is.
+      folder: read('CAPTURE_DIR') === '' ? null : resolve(read('CAPTURE_DIR')),
+      maxBytes: whole('CAPTURE_MAX_MB', read('CAPTURE_MAX_MB'), 1, 100_000_000) * 1024 * 1024,
+    },
     backfillDays: whole('BACKFILL_DAYS', read('BACKFILL_DAYS'), 0, 730),
     backfillWorkers: whole('BACKFILL_WORKERS', read('BACKFILL_WORKERS'), 1, 64),
     jobLeaseMs: whole('JOB_LEASE_MS', read('JOB_LEASE_MS'), 100, 3_600_000),

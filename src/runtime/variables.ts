@@ -17,7 +17,10 @@ export const VARIABLES = {
     default: '200000',
     help: 'Messages held in memory while Redis is away; beyond it gaps are reported',
   },
-  CAPTURE_DIR: { default: '', help: 'Folder of the raw capture: every frame as received, for SIM_REPLAY; empty: none' },
+  CAPTURE_DIR: {
+    default: '',
+    help: 'Folder of the raw capture: every frame as received, for SIM_REPLAY; a relative one is below the working directory (npm\'s: the project); empty: none',
+  },
   CAPTURE_MAX_MB: { default: '10240', help: 'Disk that the capture may take; beyond it the oldest files are removed' },
   UNLOCK_POLICY: {
     default: '',

@@ -1,6 +1,9 @@
 // The raw capture: what is in its files, how they are bounded, and that no trouble with them troubles the receiver.
-import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, statSync, truncateSync, writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -197,6 +200,27 @@ describe('the capture', () => {
       await until(async () => (await receiver.metric('receiver_capture_lost_frames_total')) > 0);
       expect(receiver.health.ready).toBe(true);
     } finally {
+      await stage.close();
+    }
+  });
+
+  it('goes below the working directory for a relative folder, and the log says where that is', async () => {
+    const folder = newFolder();
+    mkdirSync(folder);
+    const stage = await openStage({ MARKETS: 'binance_spot', BINANCE_SPOT_SYMBOLS: 'BTCUSDT', CAPTURE_DIR: 'raw/frames' });
+    const child = spawn(process.execPath, [join(import.meta.dirname, '../../../scripts/start.ts'), 'receiver'], {
+      cwd: folder, env: { PATH: process.env['PATH'] ?? '', ...stage.env, LOG_LEVEL: 'info' }, stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let told = '';
+    child.stdout.on('data', (text) => (told += String(text)));
+    try {
+      const whole = join(realpathSync(folder), 'raw/frames');
+      await until(() => existsSync(whole) && filesOf(whole).length > 0);
+      const lines = told.split('\n').filter((line) => line.includes('is captured')).map((line) => JSON.parse(line) as object);
+      expect(lines).toMatchObject([{ folder: whole }]);
+    } finally {
+      child.kill();
+      await once(child, 'exit');
       await stage.close();
     }
   });

@@ -37,5 +37,6 @@ export function openCapture(ctx: ServiceContext, instanceId: string, events: Eve
     onLost: (count) => lost.inc(count),
   });
   ctx.scope.own(capture, (open) => open.close());
+  log.info({ folder, max_bytes: maxBytes }, 'every raw frame is captured to files of this folder');
   return (marketId) => (url) => capture.connection(marketId, url);
 }
