@@ -1,5 +1,5 @@
 // stream:order_updates: every change of an order, fill, position and case, and each refusal, in order. A hint: the tables are the truth.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { streamOrderUpdatesKey, type OrderUpdate } from '../contracts/index.ts';
 import { Backoff } from '../core/backoff.ts';
@@ -37,9 +37,7 @@ export class UpdateSink {
       this.#queue.shift();
       this.#dropped++;
     }
-    this.#sending ??= this.#drain().finally(() => {
-      this.#sending = null;
-    });
+    this.#sending ??= this.#drain();
   }
 
   /** Resolves when everything so far is out, or after `deadlineMs`. */
@@ -58,6 +56,8 @@ export class UpdateSink {
   async #drain(): Promise<void> {
     const { signal } = this.#stopped;
     const ended = (): boolean => signal.aborted || this.#redis.status === 'end';
+    // What this turn of the event loop has to tell goes out at once, and after what is more urgent than news.
+    await nextTurn();
     while (this.#queue.length > 0 && !ended()) {
       const batch = this.#queue.splice(0, BATCH);
       try {
@@ -73,5 +73,7 @@ export class UpdateSink {
     }
     if (this.#dropped > 0) this.#log.warn({ dropped: this.#dropped }, 'order updates were dropped while redis was away');
     this.#dropped = 0;
+    // Here and not in a turn of its own: what is pushed in between would wait for the next push.
+    this.#sending = null;
   }
 }

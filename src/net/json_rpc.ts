@@ -2,6 +2,7 @@
 // that none came, and then whether a byte can have left. Tokens travel in a header; neither header nor body gets into a message.
 import { toError } from '../core/errors.ts';
 import { JsonNumber, parseExact } from '../core/json.ts';
+import { PostError, createPost } from './post.ts';
 
 /** The exchange answered with an error of its own. */
 export class RpcError extends Error {
@@ -42,31 +43,22 @@ export interface RpcOptions {
 }
 
 /** Refused before anything was written: there was no connection to write to. */
-const NOTHING_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT', 'CERT_HAS_EXPIRED',
+const NOTHING_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'CERT_HAS_EXPIRED',
   'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'ERR_TLS_CERT_ALTNAME_INVALID']);
 const SHOWN = 200;
 
 export function createRpc(options: RpcOptions): RpcCall {
+  const post = createPost(options.baseUrl, options);
   let id = 0;
   return async (method, params, { token } = {}) => {
     options.signal?.throwIfAborted();
-    const deadline = AbortSignal.timeout(options.timeoutMs);
-    const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
-    let status = 0;
-    let body: string;
-    try {
-      const response = await fetch(`${options.baseUrl}/${method}`, {
-        method: 'POST', redirect: 'manual', signal,
-        headers: { 'content-type': 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
-        body: JSON.stringify({ jsonrpc: '2.0', id: ++id, method, params }),
+    const headers = { 'content-type': 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+    const { status, body } = await post(`${options.baseUrl}/${method}`, headers, JSON.stringify({ jsonrpc: '2.0', id: ++id, method, params }))
+      .catch((error: unknown) => {
+        if (!(error instanceof PostError)) throw error;
+        const sent = error.status !== 0 || !nothingSent(toError(error.cause));
+        throw new RpcTransportError(method, error.message, { sent, status: error.status }, { cause: new Error(error.message) });
       });
-      status = response.status;
-      body = await readText(response, options.maxBytes);
-    } catch (error) {
-      const cause = toError(error);
-      const why = deadline.aborted ? `no complete answer within ${options.timeoutMs} ms` : reasonOf(cause);
-      throw new RpcTransportError(method, why, { sent: status !== 0 || !nothingSent(cause), status }, { cause: new Error(why) });
-    }
     return unwrap(method, status, body);
   };
 }
@@ -97,21 +89,4 @@ function nothingSent(error: Error): boolean {
   const codes = [error, error.cause, ...(error.cause instanceof AggregateError ? (error.cause.errors as unknown[]) : [])]
     .map((candidate) => (candidate as { code?: unknown } | undefined)?.code);
   return codes.some((code) => typeof code === 'string' && NOTHING_SENT.has(code));
-}
-
-function reasonOf(error: Error): string {
-  const cause = error.cause instanceof Error ? error.cause : error;
-  return cause.message === '' ? cause.name : cause.message;
-}
-
-async function readText(response: Response, maxBytes: number): Promise<string> {
-  if (response.body === null) return '';
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-    size += chunk.length;
-    if (size > maxBytes) throw new Error(`the answer is larger than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }

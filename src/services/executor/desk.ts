@@ -3,15 +3,9 @@
 // reconciliation may all tell the same thing in any order.
 import { classify, toError } from '../../core/errors.ts';
 import { Exact } from '../../core/trading/exact.ts';
-import { mayMove, stateByReport, type FillReport, type OrderReport } from '../../core/trading/order.ts';
+import { FINAL_STATES, mayMove, stateByReport, type FillReport, type OrderReport } from '../../core/trading/order.ts';
 import {
-  FencedError,
-  type FillRecord,
-  type FillSource,
-  type FillsApplied,
-  type Intent,
-  type OrderChange,
-  type OrderRecord,
+  FencedError, type FillRecord, type FillSource, type FillsApplied, type Intent, type OrderChange, type OrderRecord,
 } from '../../core/trading/records.ts';
 import type { SubmitOutcome } from '../../exchanges/trading.ts';
 import type { DeskPorts } from './ports.ts';
@@ -25,6 +19,8 @@ export type PlaceResult =
   | { kind: 'not_committed'; reason: string };
 
 const RETRY_MS = 200;
+/** Orders that have ended are remembered so long: what the private stream repeats of them needs no look at the store. */
+const ENDED_KEPT = 1_000;
 
 export class OrderDesk {
   readonly #ports: DeskPorts;
@@ -32,6 +28,10 @@ export class OrderDesk {
   readonly #handed = new Set<string>();
   readonly #inFlight = new Set<string>();
   readonly #activity = new Map<string, number>();
+  /** By label: answers that are being booked. */
+  readonly #settling = new Map<string, Promise<OrderRecord>>();
+  /** By the exchange's id; in the order of their ends. */
+  readonly #ended = new Map<string, OrderRecord>();
 
   constructor(ports: DeskPorts) {
     this.#ports = ports;
@@ -52,8 +52,10 @@ export class OrderDesk {
   async place(intent: Intent): Promise<PlaceResult> {
     const committed = await this.#commit(intent);
     if (committed.kind !== 'placed') return committed;
+    // The request goes first: writing the news to Redis would hold it up.
+    const sent = this.#send(committed.order);
     this.#told(committed.order);
-    return { kind: 'placed', order: await this.#send(committed.order) };
+    return { kind: 'placed', order: await sent };
   }
 
   async #commit(intent: Intent): Promise<PlaceResult> {
@@ -81,20 +83,13 @@ export class OrderDesk {
     this.#inFlight.add(order.label);
     this.#moved(order.symbol);
     try {
-      const outcome = await this.#ports.venue.submit({
-        label: order.label,
-        symbol: order.symbol,
-        side: order.side,
-        amount: order.amount,
-        orderType: order.orderType,
-        price: order.price,
-        timeInForce: order.timeInForce,
-        postOnly: order.postOnly,
-        reduceOnly: order.reduceOnly,
-        validUntil: order.validUntil,
-      });
-      return await this.#settle(order, outcome);
+      const { label, symbol, side, amount, orderType, price, timeInForce, postOnly, reduceOnly, validUntil } = order;
+      const outcome = await this.#ports.venue.submit({ label, symbol, side, amount, orderType, price, timeInForce, postOnly, reduceOnly, validUntil });
+      const settled = this.#settle(order, outcome);
+      this.#settling.set(order.label, settled);
+      return await settled;
     } finally {
+      this.#settling.delete(order.label);
       this.#inFlight.delete(order.label);
       this.#moved(order.symbol);
     }
@@ -104,7 +99,8 @@ export class OrderDesk {
     const at = this.#ports.clock.nowMicros();
     switch (outcome.kind) {
       case 'accepted': {
-        const booked = await this.absorbOrder(outcome.order, 'acknowledged');
+        const mine = outcome.order.label === order.label && outcome.order.symbol === order.symbol;
+        const booked = await (mine ? this.#absorb(order, outcome.order, 'acknowledged') : this.absorbOrder(outcome.order, 'acknowledged'));
         if (booked !== null && outcome.fills.length === 0) return booked;
         await this.absorbFills(outcome.fills, 'response');
         return (await this.#ports.store.orderByLabel(order.label)) ?? booked ?? order;
@@ -136,8 +132,15 @@ export class OrderDesk {
 
   /** Books what the exchange says of an order of ours; null when the order is not ours (nothing is booked then). */
   async absorbOrder(report: OrderReport, event: string): Promise<OrderRecord | null> {
+    // The private stream tells what the answer tells, at the same time: the one that is being booked goes first.
+    await this.#settling.get(report.label)?.catch(() => undefined);
+    const ended = this.#ended.get(report.exchangeOrderId);
+    if (ended !== undefined && stateByReport({ ...ended, filled: new Exact(ended.filledAmount) }, report) === ended.state) return ended;
     const order = await this.#patiently(() => this.#find(report));
-    if (order === null) return null;
+    return order === null ? null : this.#absorb(order, report, event, true);
+  }
+
+  #absorb(order: OrderRecord, report: OrderReport, event: string, current = false): Promise<OrderRecord> {
     return this.decide(order, (now) => {
       // Somebody else's order may have been filled before we knew it: its own word is all there is.
       const filled = new Exact(now.origin === 'external' ? report.filledAmount : now.filledAmount);
@@ -155,7 +158,7 @@ export class OrderDesk {
         ...(settled ? { cancelState: null } : {}),
         detail: { state: report.state, filled_amount: report.filledAmount, updated_ts: report.updatedTs },
       };
-    }, true);
+    }, current);
   }
 
   /** Our order that a report is about. A label alone is no proof: another order may carry it, and ours has its own id by then. */
@@ -164,7 +167,9 @@ export class OrderDesk {
     const byId = await store.orderByExchangeId(account, report.exchangeOrderId);
     if (byId !== null || report.label === '') return byId;
     const byLabel = await store.orderByLabel(report.label);
-    return byLabel !== null && byLabel.account === account && byLabel.exchangeOrderId === null && byLabel.symbol === report.symbol ? byLabel : null;
+    // Between the two looks its answer may have been booked.
+    const fits = byLabel !== null && (byLabel.exchangeOrderId ?? report.exchangeOrderId) === report.exchangeOrderId;
+    return fits && byLabel.account === account && byLabel.symbol === report.symbol ? byLabel : null;
   }
 
   /** Books fills, each once, whoever tells them. Conflicts and overfills open a case and lock. */
@@ -246,15 +251,10 @@ export class OrderDesk {
       const reason = outcome.kind === 'done' ? 'acknowledged' : outcome.kind === 'gone' ? `gone: ${outcome.code}` : outcome.reason;
       // Refused: the order goes on working, the wish stays noted and is tried again. Only proof ends the wish.
       return await this.decide(order, (now) =>
-        now.cancelState === 'SENDING'
-          ? {
-              event: `cancel_${outcome.kind}`,
-              at: clock.nowMicros(),
-              cancelState: outcome.kind === 'refused' || outcome.kind === 'not_sent' ? 'REQUESTED' : 'UNKNOWN',
-              reason,
-            }
-          : null,
-      );
+        now.cancelState !== 'SENDING' ? null : {
+          event: `cancel_${outcome.kind}`, at: clock.nowMicros(), reason,
+          cancelState: outcome.kind === 'refused' || outcome.kind === 'not_sent' ? 'REQUESTED' : 'UNKNOWN',
+        });
     } finally {
       this.#inFlight.delete(`cancel ${order.label}`);
       this.#moved(order.symbol);
@@ -263,6 +263,10 @@ export class OrderDesk {
 
   #told(order: OrderRecord): void {
     this.#moved(order.symbol);
+    if (order.origin === 'own' && order.exchangeOrderId !== null && order.cancelState === null && FINAL_STATES.includes(order.state)) {
+      this.#ended.set(order.exchangeOrderId, order);
+      if (this.#ended.size > ENDED_KEPT) this.#ended.delete(this.#ended.keys().next().value!);
+    }
     this.#ports.booked.order(order);
     this.#ports.tell(orderUpdate(order));
   }

@@ -41,7 +41,8 @@ export class IntakeLoop {
   /** Resolves when the next entry may come. */
   #take(entry: SignalEntry): Promise<void> {
     return new Promise((resolve) => {
-      const work = this.#handle(entry, resolve).finally(() => {
+      // A turn later: reading on is a write to Redis, and must not come before the one of this entry's intent.
+      const work = this.#handle(entry, () => void setImmediate(resolve)).finally(() => {
         resolve();
         this.#underWay.delete(work);
       });

@@ -13,7 +13,9 @@ export interface ThrottledOrder {
 
 export class Throttle {
   readonly #limits: RiskLimits;
+  /** Ascending; those before #young are forgotten. Copying the last minute for each order was a tenth of the executor's garbage. */
   #sent: number[] = [];
+  #young = 0;
   readonly #contents = new Map<string, number>();
   readonly #executions = new Map<string, number[]>();
 
@@ -28,9 +30,10 @@ export class Throttle {
     const content = JSON.stringify([order.strategy, order.symbol, order.side, order.amount, order.price]);
     const before = this.#contents.get(content);
     if (before !== undefined && nowMs - before < window) return refuse('DUPLICATE_ORDER', `${Math.round(nowMs - before)} ms after the same one`);
-    const lastSecond = this.#sent.filter((at) => nowMs - at < 1_000).length;
+    const lastMinute = this.#sent.length - this.#young;
+    const lastSecond = this.#sent.length - 1 - this.#sent.findLastIndex((at) => nowMs - at >= 1_000);
     if (lastSecond >= account.max_orders_per_second) return refuse('RATE', `${lastSecond} in a second`);
-    if (this.#sent.length >= account.max_orders_per_minute) return refuse('RATE', `${this.#sent.length} in a minute`);
+    if (lastMinute >= account.max_orders_per_minute) return refuse('RATE', `${lastMinute} in a minute`);
     const executed = this.#executions.get(kindOf(order))?.length ?? 0;
     if (executed >= repeated.count) return refuse('REPEATED', `${executed} in ${repeated.window_ms} ms`);
     this.#sent.push(nowMs);
@@ -46,12 +49,13 @@ export class Throttle {
   }
 
   #forget(nowMs: number): void {
-    this.#sent = this.#sent.filter((at) => nowMs - at < 60_000);
+    while (this.#young < this.#sent.length && nowMs - this.#sent[this.#young]! >= 60_000) this.#young++;
+    if (this.#young > 1_000) [this.#sent, this.#young] = [this.#sent.slice(this.#young), 0];
     for (const [content, at] of this.#contents) if (nowMs - at >= this.#limits.duplicate_window_ms) this.#contents.delete(content);
     for (const [kind, times] of this.#executions) {
-      const young = times.filter((at) => nowMs - at < this.#limits.repeated_executions.window_ms);
-      if (young.length === 0) this.#executions.delete(kind);
-      else this.#executions.set(kind, young);
+      const old = times.findIndex((at) => nowMs - at < this.#limits.repeated_executions.window_ms);
+      if (old === -1) this.#executions.delete(kind);
+      else if (old > 0) times.splice(0, old);
     }
   }
 }
