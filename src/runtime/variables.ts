@@ -19,7 +19,7 @@ export const VARIABLES = {
   },
   CAPTURE_DIR: {
     default: '',
-    help: 'Folder of the raw capture: every frame as received, for SIM_REPLAY; a relative one is below the working directory (npm\'s: the project); empty: none',
+    help: 'Folder of the raw capture: every frame as received, for SIM_REPLAY; a relative one is below the working directory; empty: none',
   },
   CAPTURE_MAX_MB: { default: '10240', help: 'Disk that the capture may take; beyond it the oldest files are removed' },
   UNLOCK_POLICY: {

@@ -3,7 +3,9 @@ import type { Metrics } from '../../runtime/metrics.ts';
 
 export function backfillMetrics(metrics: Metrics) {
   return {
-    jobs: metrics.counter('backfill_jobs_total', 'Jobs by queue and how they ended (done, dead), or went back: again (an attempt less), waits (for an exchange or for us)', ['queue', 'outcome']),
+    jobs: metrics.counter(
+      'backfill_jobs_total', 'Jobs by queue and how they ended (done, dead), or went back: again (an attempt less), waits (for an exchange or for us)',
+      ['queue', 'outcome']),
     pages: metrics.counter('backfill_pages_total', 'REST pages fetched, by market and kind', ['market_id', 'kind']),
     rows: metrics.counter('backfill_rows_total', 'Rows stored, by table', ['table']),
     duplicates: metrics.counter('backfill_duplicates_total', 'Fetched trades that were stored already'),
