@@ -2,13 +2,13 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { openTradingStage, PATIENCE_MS, PERP, ready, runScript, type TradingStage } from '../../testing/trading.ts';
+import { openTradingStage, PATIENCE_MS, PERP, ready, RISK, runScript, type TradingStage, type TradingStageOptions } from '../../testing/trading.ts';
 import { until as untilWithin } from '../../testing/receiver.ts';
 
 const until = (condition: () => boolean | Promise<boolean>): Promise<void> => untilWithin(condition, PATIENCE_MS);
 
 let stage: TradingStage;
-const open = async (name: string): Promise<TradingStage> => (stage = await openTradingStage(name));
+const open = async (name: string, options: TradingStageOptions = {}): Promise<TradingStage> => (stage = await openTradingStage(name, options));
 afterEach(() => stage.close());
 
 const states = async (signalId: string): Promise<string[]> => (
@@ -35,6 +35,24 @@ describe('a signal', () => {
     expect(await stage.answer(id, ({ kind }) => kind === 'refusal')).toMatchObject({ code: 'DUPLICATE_SIGNAL' });
     expect(stage.requests()).toHaveLength(before + 1);
     await until(async () => ((await stage.commands.xpending('stream:signals', 'executor')) as [number])[0] === 0);
+  }, 180_000);
+
+  it('of a linear instrument is kept in the books of its settlement currency', async () => {
+    const linear = 'ETH_USDC-PERPETUAL';
+    const risk = RISK.replace('account:', `  - { symbol: ${linear}, max_order_amount: 1, max_order_notional: 5000, max_position: 10 }\naccount:`)
+      .replace('{ BTC: "5" }', '{ BTC: "5", USDC: 100000 }');
+    await open('executor_linear', { risk });
+    await stage.receive({ DERIBIT_SYMBOLS: linear });
+    await stage.trading();
+    for (const [side, amount] of [['buy', '0.3'], ['sell', '0.5'], ['buy', '0.052']] as const) {
+      await stage.answer(await stage.signal({ symbol: linear, order_type: 'market', side, amount }), ({ state }) => state === 'FILLED');
+    }
+    const { rows } = await stage.db.query<{ amount: string; settle: string; realised: string; fees: string }>(
+      'SELECT amount, settle, realised, fees FROM positions WHERE symbol = $1', [linear]);
+    const [theirs] = stage.account().positions.filter(({ symbol }) => symbol === linear);
+    expect(rows.map(({ amount, settle }) => [Number(amount), settle])).toEqual([[-0.148, 'USDC']]);
+    expect(Number(theirs?.amount)).toBe(-0.148);
+    expect(Number(rows[0]!.fees)).toBeGreaterThan(0);
   }, 180_000);
 });
 

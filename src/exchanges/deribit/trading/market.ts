@@ -11,7 +11,7 @@ import { DeribitVenue } from './venue.ts';
 /** An order must be answered, or be in doubt, well before the next round of look-ups. */
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 32 * 1024 * 1024;
-/** Currencies that contracts settle in. Each is asked by itself, so none is asked in vain. */
+/** Always looked into, as long as the account has not told what it holds; each currency is asked by itself. */
 const CURRENCIES = ['BTC', 'ETH', 'USDC'];
 
 const stepsSchema = z.object({

@@ -20,7 +20,7 @@ export interface DeribitVenueOptions {
   rpc: RpcCall;
   credentials: Credentials;
   clock: Clock;
-  /** Currencies whose books the account uses, upper-case; log and label look-ups are per currency. */
+  /** Currencies whose books are always looked into, upper-case: history and log are per currency. Those that the account has come on top. */
   currencies: readonly string[];
   /** The exchange's clock minus ours, µs: `valid_until` is told in its time. */
   offset: () => number;
@@ -41,9 +41,12 @@ export function bookCurrency(symbol: string): string {
 export class DeribitVenue implements TradingVenue {
   readonly #options: DeribitVenueOptions;
   readonly #session: Session;
+  /** Grows with what the account holds and trades; never shrinks, so that what was seen once is looked after. */
+  readonly #currencies: Set<string>;
 
   constructor(options: DeribitVenueOptions) {
     this.#options = options;
+    this.#currencies = new Set(options.currencies);
     this.#session = new Session(options.rpc, options.credentials, options.clock);
   }
 
@@ -51,6 +54,7 @@ export class DeribitVenue implements TradingVenue {
     const scopes = await this.#session.keyScopes();
     const summary = await this.#read('private/get_account_summaries', { extended: true });
     const { id } = readAnswer(z.object({ id: idText }), summary, 'private/get_account_summaries');
+    this.#meet(readAnswer(accountsSchema, summary, 'private/get_account_summaries').summaries);
     return identityOf(id, scopes);
   }
 
@@ -60,6 +64,7 @@ export class DeribitVenue implements TradingVenue {
 
   async submit(request: OrderRequest): Promise<SubmitOutcome> {
     const { label, symbol, amount, price, orderType, timeInForce } = request;
+    this.#currencies.add(bookCurrency(symbol));
     const outcome = await this.#write(`private/${request.side}`, {
       instrument_name: symbol, amount: new JsonNumber(amount), type: orderType, label,
       // The document's defaults (post_only true) are doubtful: everything is said.
@@ -115,24 +120,32 @@ export class DeribitVenue implements TradingVenue {
   }
 
   closedOrders(since: number): Promise<OrderReport[]> {
-    return readHistory((method, params) => this.#read(method, params), this.#options.currencies, since);
+    return readHistory((method, params) => this.#read(method, params), [...this.#currencies], since);
   }
 
   fills(from: number, to: number): Promise<FillReport[]> {
-    return readFills((method, params) => this.#read(method, params), this.#options.currencies, from, to);
+    return readFills((method, params) => this.#read(method, params), [...this.#currencies], from, to);
   }
 
   async positions(): Promise<PositionReport[]> {
     const all = readAnswer(positionsSchema, await this.#read('private/get_positions', { currency: 'any' }), 'private/get_positions');
-    return all.filter((position) => position.amount !== '0');
+    const held = all.filter((position) => position.amount !== '0');
+    for (const { symbol } of held) this.#currencies.add(bookCurrency(symbol));
+    return held;
   }
 
   async accounts(): Promise<AccountReport[]> {
-    return readAnswer(accountsSchema, await this.#read('private/get_account_summaries', {}), 'private/get_account_summaries').summaries;
+    const { summaries } = readAnswer(accountsSchema, await this.#read('private/get_account_summaries', {}), 'private/get_account_summaries');
+    this.#meet(summaries);
+    return summaries;
+  }
+
+  #meet(accounts: readonly AccountReport[]): void {
+    for (const { currency, balance, equity } of accounts) if (Number(balance) !== 0 || Number(equity) !== 0) this.#currencies.add(currency.toUpperCase());
   }
 
   get logCurrencies(): readonly string[] {
-    return this.#options.currencies;
+    return [...this.#currencies];
   }
 
   accountLog(currency: string, from: number, to: number, turn: () => Promise<void>): Promise<AccountLogRow[]> {
