@@ -168,7 +168,8 @@ describe('a page of the log', () => {
     // The example of Deribit's document: a settlement of 1520 USD.
     const settlement = {
       ...row, type: 'settlement', trade_id: null, order_id: null, total_interest_pl: 0.00001243, side: 'long', session_upl: 0.00220172,
-      session_rpl: -0.00004467, price: 51807.07, position: 1520, interest_pl: 0.00000993, instrument_name: 'BTC-PERPETUAL', commission: null, change: 0.00215706, amount: 1520,
+      session_rpl: -0.00004467, price: 51807.07, position: 1520,
+      interest_pl: 0.00000993, instrument_name: 'BTC-PERPETUAL', commission: null, change: 0.00215706, amount: 1520,
     };
     const [told] = await readLog(answers({ logs: [settlement], continuation: null }), 'BTC', 0, START * 1000, now);
     expect(told).toMatchObject({ funding: '0.00001243', side: null, change: '0.00215706', symbol: 'BTC-PERPETUAL', tradeId: null });
