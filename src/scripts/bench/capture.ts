@@ -52,6 +52,7 @@ interface Run {
 
 const FIRST_ID = 5_000_000_000;
 const SLICE = 256 * 1024;
+const PATIENCE_MS = 120_000;
 /** Not timed: compilation. */
 export const WARM_FRAMES = 50_000;
 
@@ -113,9 +114,15 @@ async function runOnce(stage: Stage, flood: Flood, redis: Redis, { warm, timed, 
   const receiver = await stage.service('receiver', {
     MARKETS: 'binance_spot', BINANCE_SPOT_SYMBOLS: 'BTCUSDT', CHANNELS: 'trade', BINANCE_SPOT_WS_URL: `ws://${flood.url}`,
     BINANCE_SPOT_REST_URL: `http://${flood.url}`, CAPTURE_DIR: captures ? folder : '',
+    // On a busy machine Redis may be the slower one: what is dropped would never be published.
+    RECEIVER_BUFFER_MESSAGES: String(WARM_FRAMES + frames),
   });
   const published = async (count: number): Promise<number> => {
-    while ((await redis.xlen(streamMarketDataKey)) - before < count) await sleep(5);
+    const until = performance.now() + PATIENCE_MS;
+    while ((await redis.xlen(streamMarketDataKey)) - before < count) {
+      if (performance.now() > until) throw new Error(`fewer than ${count} trades were published in ${PATIENCE_MS / 1000} s`);
+      await sleep(5);
+    }
     return performance.now();
   };
   const before = await redis.xlen(streamMarketDataKey);

@@ -6,7 +6,7 @@ import type { Clock } from '../../../core/clock.ts';
 import type { Kind } from '../../../core/captured.ts';
 import { toError } from '../../../core/errors.ts';
 import type { SessionTap } from '../../../net/websocket.ts';
-import { LineBuffer, tagsOf, type Chunk, type FilesOptions, type Opened, type Report, type Tags } from './format.ts';
+import { HAND_OVER_BYTES, LineBuffer, tagsOf, type Chunk, type FilesOptions, type Opened, type Report, type Tags } from './format.ts';
 
 export interface CaptureHooks {
   /** Frames are lost from here on, for this reason. */
@@ -38,7 +38,6 @@ interface Lane {
   opened: string;
 }
 
-const CHUNK_BYTES = 240 * 1024;
 const HAND_OVER_MS = 250;
 /** What may wait for the worker: more is lost to the capture, since memory belongs to the receiver. */
 const WAITING_BYTES = 64 * 1024 * 1024;
@@ -122,7 +121,7 @@ export class Capture {
     lane.lines.put(tags[kind], micros, text);
     lane.lastMicros = micros;
     if (isFrame) lane.frames++;
-    if (lane.lines.size >= CHUNK_BYTES) this.#handOver(lane);
+    if (lane.lines.size >= HAND_OVER_BYTES) this.#handOver(lane);
   }
 
   #handOver(lane: Lane): void {
@@ -166,7 +165,8 @@ export class Capture {
 
   #onReport(report: Report): void {
     if (report.type === 'taken') {
-      this.#waiting -= report.bytes;
+      this.#waiting -= report.lines.length;
+      this.#lanes.get(report.marketId)?.lines.giveBack(report.lines);
     } else if (report.type === 'failed') {
       this.#lose(report.frames);
       if (this.#state !== 'over') this.#pause(report.reason);

@@ -9,7 +9,7 @@ import type { Chunk, FilesOptions, Report } from './format.ts';
 
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** Lines that are compressed at once; less goes out by the clock. */
-const PIECE_BYTES = 960 * 1024;
+const PIECE_BYTES = 1024 * 1024;
 const FILE_BYTES = 64 * 1024 * 1024;
 /** Of the whole bound, so that removing the oldest file never removes most. */
 const FILE_SHARE = 8;
@@ -17,8 +17,12 @@ const FILE_MICROS = 3_600_000_000;
 const NAME = /^\w+\.[\w.-]+\.\d{4,}\.(frames|jsonl)\.zst$/;
 
 interface Market {
-  chunks: Chunk[];
+  /** The lines that are held, at its beginning. */
+  piece: Buffer;
   held: number;
+  frames: number;
+  /** `connect` lines for a file that begins with what is held. */
+  opened: string;
   fd: number | null;
   name: string;
   bytes: number;
@@ -42,11 +46,15 @@ export class CaptureFiles {
   /** Takes a chunk in; full pieces go to disk. Never throws: what fails is reported. */
   take(chunk: Chunk): void {
     const market = this.#marketOf(chunk.marketId);
-    market.chunks.push(chunk);
-    market.held += chunk.lines.length;
-    market.lastMicros = chunk.lastMicros;
-    this.#report({ type: 'taken', bytes: chunk.lines.length });
-    if (market.held >= PIECE_BYTES) this.#store(chunk.marketId, market);
+    const { marketId, lines, frames, lastMicros, opened } = chunk;
+    if (market.held > 0 && market.held + lines.length > market.piece.length) this.#store(marketId, market);
+    if (lines.length > market.piece.length) market.piece = Buffer.allocUnsafeSlow(lines.length);
+    if (market.held === 0) market.opened = opened;
+    market.piece.set(lines, market.held);
+    market.held += lines.length;
+    market.frames += frames;
+    market.lastMicros = lastMicros;
+    this.#report({ type: 'taken', marketId, lines });
   }
 
   /** Puts everything that is held on disk. */
@@ -62,25 +70,22 @@ export class CaptureFiles {
   #marketOf(id: string): Market {
     const known = this.#markets.get(id);
     if (known !== undefined) return known;
-    const market: Market = { chunks: [], held: 0, fd: null, name: '', bytes: 0, sinceMicros: 0, lastMicros: 0 };
+    const market: Market = {
+      piece: Buffer.allocUnsafeSlow(PIECE_BYTES), held: 0, frames: 0, opened: '', fd: null, name: '', bytes: 0, sinceMicros: 0, lastMicros: 0,
+    };
     this.#markets.set(id, market);
     return market;
   }
 
   #store(id: string, market: Market): void {
-    const { chunks } = market;
-    Object.assign(market, { chunks: [], held: 0 });
-    const frames = chunks.reduce((sum, chunk) => sum + chunk.frames, 0);
+    const { held, frames } = market;
+    Object.assign(market, { held: 0, frames: 0 });
     try {
       const limit = Math.min(FILE_BYTES, this.#o.maxBytes / FILE_SHARE);
       if (market.bytes >= limit || market.lastMicros - market.sinceMicros >= FILE_MICROS) shut(market);
-      const lines = chunks.map((chunk) => chunk.lines);
-      if (market.fd === null) {
-        this.#begin(id, market);
-        // Complete in itself: the connections that are open come first.
-        lines.unshift(Buffer.from(chunks[0]?.opened ?? ''));
-      }
-      const bytes = zstdCompressSync(Buffer.concat(lines), ZSTD);
+      // A file is complete in itself: the connections that are open come first.
+      const beginning = market.fd === null ? this.#begin(id, market) : [];
+      const bytes = Buffer.concat([...beginning, zstdCompressSync(market.piece.subarray(0, held), ZSTD)]);
       for (let at = 0; at < bytes.length; ) at += writeSync(market.fd ?? -1, bytes, at);
       market.bytes += bytes.length;
       this.#diskBytes += bytes.length;
@@ -93,13 +98,14 @@ export class CaptureFiles {
     }
   }
 
-  #begin(id: string, market: Market): void {
+  #begin(id: string, market: Market): Buffer[] {
     mkdirSync(this.#o.folder, { recursive: true });
     this.#prune();
     market.name = `${id}.${this.#o.run}.${String(++this.#files).padStart(4, '0')}.frames.zst`;
     market.fd = openSync(join(this.#o.folder, market.name), 'wx', 0o640);
     market.bytes = 0;
     market.sinceMicros = market.lastMicros;
+    return market.opened === '' ? [] : [zstdCompressSync(market.opened, ZSTD)];
   }
 
   /** Removes the oldest files until the rest is within the bound, whoever captured them; never one that is being written here. */

@@ -28,15 +28,19 @@ export interface Chunk {
   readonly opened: string;
 }
 
-/** From the worker: a chunk was taken over; something is on disk; or could not be put there. */
+/** From the worker: a chunk was taken over, its buffer comes back; something is on disk; or could not be put there. */
 export type Report =
-  | { readonly type: 'taken'; readonly bytes: number }
+  | { readonly type: 'taken'; readonly marketId: string; readonly lines: Uint8Array<ArrayBuffer> }
   | { readonly type: 'stored'; readonly bytes: number; readonly frames: number; readonly diskBytes: number }
   | { readonly type: 'failed'; readonly reason: string; readonly frames: number };
 
 const [ZERO, POINT, LINE_FEED] = [48, 46, 10];
 const TIME_BYTES = 17;
-const START_BYTES = 256 * 1024;
+const CHUNK_BYTES = 256 * 1024;
+/** Buffers that may lie about. */
+const SPARES = 8;
+/** Lines that are handed over at once: the next one of a usual length still fits. */
+export const HAND_OVER_BYTES = CHUNK_BYTES - 16 * 1024;
 
 /** What stands between time and text in a connection's lines, by kind. */
 export type Tags = Readonly<Record<Kind, Buffer>>;
@@ -46,12 +50,13 @@ export const tagsOf = (conn: number): Tags =>
 
 const quotedTag = (tag: Buffer): Buffer => Buffer.from(`${tag.toString().trimEnd()}${QUOTED} `);
 
-/** Lines one behind the other, in a buffer that grows to what one hand-over needs and is used again. */
+/** Lines one behind the other, in buffers that are given away and come back: fresh memory costs more than what is written into it. */
 export class LineBuffer {
-  #bytes = Buffer.allocUnsafeSlow(START_BYTES);
+  readonly #spare: ArrayBuffer[] = [];
+  #bytes = Buffer.alloc(0);
   #at = 0;
   #second = -1;
-  readonly #digits = Buffer.alloc(TIME_BYTES);
+  readonly #time = Buffer.alloc(TIME_BYTES);
 
   get size(): number {
     return this.#at;
@@ -66,40 +71,50 @@ export class LineBuffer {
     const size = TIME_BYTES + tag.length + text.length + 1;
     if (this.#at + size > this.#bytes.length) this.#grow(size);
     const bytes = this.#bytes;
-    this.#time(micros).copy(bytes, this.#at);
-    tag.copy(bytes, this.#at + TIME_BYTES);
-    text.copy(bytes, this.#at + TIME_BYTES + tag.length);
+    let at = this.#at;
+    this.#tell(micros);
+    // So short that calling copy takes longer.
+    for (let i = 0; i < TIME_BYTES; i++) bytes[at++] = this.#time[i] ?? 0;
+    for (let i = 0; i < tag.length; i++) bytes[at++] = tag[i] ?? 0;
+    text.copy(bytes, at);
     this.#at += size;
     bytes[this.#at - 1] = LINE_FEED;
   }
 
-  /** A copy of the lines, which is not of any pool and may be given away; the buffer is empty then. */
+  /** Gives the lines away with their buffer, and is empty then. */
   take(): Uint8Array<ArrayBuffer> {
-    const taken = new Uint8Array(this.#bytes.subarray(0, this.#at));
+    const taken = new Uint8Array(this.#bytes.buffer, 0, this.#at);
+    this.#bytes = Buffer.alloc(0);
     this.#at = 0;
     return taken;
   }
 
+  /** Takes a buffer back. */
+  giveBack({ buffer }: Uint8Array<ArrayBuffer>): void {
+    if (buffer.byteLength === CHUNK_BYTES && this.#spare.length < SPARES) this.#spare.push(buffer);
+  }
+
   /** Seconds with six decimals; the seconds' digits change once a second only. */
-  #time(micros: number): Buffer {
+  #tell(micros: number): void {
     const second = Math.floor(micros / 1e6);
-    const digits = this.#digits;
+    const digits = this.#time;
     if (second !== this.#second) {
       this.#second = second;
       digits.write(String(second).padStart(10, '0'), 'latin1');
       digits[10] = POINT;
     }
     let rest = micros - second * 1e6;
-    for (let at = 16; at > 10; at--) {
+    for (let at = TIME_BYTES - 1; at > 10; at--) {
       const next = Math.floor(rest / 10);
       digits[at] = ZERO + rest - next * 10;
       rest = next;
     }
-    return digits;
   }
 
   #grow(size: number): void {
-    const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.#bytes.length, this.#at + size));
+    const needed = this.#at + size;
+    const roomy = needed > CHUNK_BYTES ? undefined : (this.#spare.pop() ?? new ArrayBuffer(CHUNK_BYTES));
+    const grown = Buffer.from(roomy ?? new ArrayBuffer(2 * needed));
     this.#bytes.copy(grown, 0, 0, this.#at);
     this.#bytes = grown;
   }

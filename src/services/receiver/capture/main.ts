@@ -11,7 +11,9 @@ const port = parentPort;
 if (port !== null) {
   // On Linux this is the thread's own priority: where cores are scarce the capture falls behind, never the receiver.
   setPriority(constants.priority.PRIORITY_LOW);
-  const files = new CaptureFiles(workerData as FilesOptions, (report) => port.postMessage(report));
+  const files = new CaptureFiles(workerData as FilesOptions, (report) => {
+    port.postMessage(report, report.type === 'taken' ? [report.lines.buffer] : []);
+  });
   const timer = setInterval(() => files.flush(), FLUSH_MS);
   port.on('message', (chunk: Chunk | null) => {
     if (chunk !== null) {
