@@ -824,6 +824,10 @@ GRANT SELECT ON orders, account_log, account_log_reads TO tk_governor;
 GRANT SELECT, INSERT ON fills, fills_to_book TO tk_governor;
 GRANT SELECT ON account_log_reads, fills_to_book TO tk_console, tk_operator;
 
+-- 0016_position_versions
+ALTER TABLE positions ADD COLUMN version bigint NOT NULL DEFAULT 1;
+COMMENT ON COLUMN positions.version IS 'Counts every write of the row';
+
 INSERT INTO pgmigrations (name, run_on) VALUES
   ('0001_instruments', now()),
   ('0002_day_partitions', now()),
@@ -839,6 +843,7 @@ INSERT INTO pgmigrations (name, run_on) VALUES
   ('0012_trading', now()),
   ('0013_service_roles', now()),
   ('0014_operator_cases', now()),
-  ('0015_own_trades', now());
+  ('0015_own_trades', now()),
+  ('0016_position_versions', now());
 
 COMMIT;

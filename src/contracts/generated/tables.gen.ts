@@ -241,6 +241,7 @@ export interface PositionsRow {
   funding: string;
   settle: string | null;
   updated_at: Date;
+  version: string;
 }
 
 export interface AccountLogRow {
@@ -347,7 +348,7 @@ export const TABLES = {
   orders: {"order_id":"int8","label":"text","signal_id":"text?","account":"text","strategy":"text","origin":"text","market_id":"text","symbol":"text","instrument_id":"int4?","side":"text","amount":"numeric","order_type":"text","price":"numeric?","time_in_force":"text?","post_only":"bool","reduce_only":"bool","state":"text","version":"int4","cancel_state":"text?","exchange_order_id":"text?","filled_amount":"numeric","average_price":"numeric?","code":"text?","reason":"text?","lookups":"int4","epoch":"int8","created_at":"timestamptz","sent_at":"timestamptz?","valid_until":"timestamptz","updated_at":"timestamptz"},
   order_events: {"order_id":"int8","version":"int4","at":"timestamptz","from_state":"text?","to_state":"text","event":"text","detail":"jsonb?"},
   fills: {"account":"text","trade_id":"text","order_id":"int8?","exchange_order_id":"text","market_id":"text","symbol":"text","ts":"timestamptz","seq":"int8?","side":"text","price":"numeric","amount":"numeric","liquidity":"text","fee":"numeric","fee_currency":"text","kind":"text","source":"text","recorded_at":"timestamptz"},
-  positions: {"account":"text","market_id":"text","symbol":"text","amount":"numeric","cost":"numeric","average_price":"numeric?","realised":"numeric","fees":"numeric","funding":"numeric","settle":"text?","updated_at":"timestamptz"},
+  positions: {"account":"text","market_id":"text","symbol":"text","amount":"numeric","cost":"numeric","average_price":"numeric?","realised":"numeric","fees":"numeric","funding":"numeric","settle":"text?","updated_at":"timestamptz","version":"int8"},
   account_log: {"account":"text","log_id":"text","ts":"timestamptz","currency":"text","type":"text","symbol":"text?","trade_id":"text?","change":"numeric","balance":"numeric?","commission":"numeric?","raw":"jsonb","market_id":"text","exchange_order_id":"text?","side":"text?","price":"numeric?","amount":"numeric?","liquidity":"text?","funding":"numeric?"},
   account_log_reads: {"account":"text","market_id":"text","through":"timestamptz"},
   fills_to_book: {"account":"text","trade_id":"text"},

@@ -88,6 +88,8 @@ export interface PositionRecord {
   funding: string;
   settle: string | null;
   updatedTs: number;
+  /** Counts the row's writes: of two, the higher one is the later. */
+  version: number;
 }
 
 export interface CaseRecord {

@@ -246,14 +246,15 @@ export class MemoryTradingStore implements TradingStore {
   #move(account: string, fill: FillRecord, termsOf: TermsOf): void {
     const key = positionKey(account, fill.marketId, fill.symbol);
     const { settle, reciprocal } = termsOf(fill.symbol);
-    const position = applyFill(this.#positions.get(key)?.position ?? FLAT, {
+    const before = this.#positions.get(key);
+    const position = applyFill(before?.position ?? FLAT, {
       side: fill.side, price: new Exact(fill.price), amount: new Exact(fill.amount), fee: new Exact(fill.fee),
     }, { reciprocal });
     const average = averagePrice(position, { reciprocal });
     const record: PositionRecord = {
       account, marketId: fill.marketId, symbol: fill.symbol, settle, updatedTs: fill.recordedTs, amount: plain(position.amount),
       cost: plain(position.cost), averagePrice: average === null ? null : plain(average), realised: plain(position.realised),
-      fees: plain(position.fees), funding: plain(position.funding),
+      fees: plain(position.fees), funding: plain(position.funding), version: (before?.record.version ?? 0) + 1,
     };
     this.#positions.set(key, { position, record });
   }

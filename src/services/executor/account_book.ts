@@ -5,9 +5,13 @@ import { LIVE_STATES } from '../../core/trading/order.ts';
 import type { OrderRecord, PositionRecord, TradingStore } from '../../core/trading/records.ts';
 import type { Working } from './risk/gate.ts';
 
+const ENDED = 1_000;
+
 export class AccountBook {
   readonly #positions = new Map<string, PositionRecord>();
   readonly #live = new Map<string, OrderRecord>();
+  /** Versions with which orders ended, of the latest: what is overtaken by its end must not come to life again. */
+  readonly #ended = new Map<string, number>();
   readonly #reserved = new Map<string, Working>();
 
   /** Reads everything anew. */
@@ -31,21 +35,22 @@ export class AccountBook {
 
   order(order: OrderRecord): void {
     this.#reserved.delete(order.label);
-    const known = this.#live.get(order.label);
     // News may overtake each other; the version tells.
-    if (known !== undefined && known.version > order.version) return;
+    if ((this.#live.get(order.label)?.version ?? this.#ended.get(order.label) ?? 0) > order.version) return;
     if (LIVE_STATES.includes(order.state) || order.cancelState !== null) this.#live.set(order.label, order);
-    else this.#live.delete(order.label);
+    else this.#end(order);
+  }
+
+  #end({ label, version }: OrderRecord): void {
+    this.#live.delete(label);
+    this.#ended.set(label, version);
+    const [oldest] = this.#ended.keys();
+    if (this.#ended.size > ENDED && oldest !== undefined) this.#ended.delete(oldest);
   }
 
   position(position: PositionRecord): void {
-    this.#positions.set(position.symbol, position);
-  }
-
-  /** Funding moves no amount: news of it that comes late must not bring an old one back. */
-  funding(position: PositionRecord): void {
     const known = this.#positions.get(position.symbol);
-    this.#positions.set(position.symbol, known === undefined ? position : { ...known, funding: position.funding });
+    if (known === undefined || known.version <= position.version) this.#positions.set(position.symbol, position);
   }
 
   /** Signed amounts of what is not flat. */

@@ -19,7 +19,7 @@ export function logKeeperOf(parts: Trading, trader: Trader, signal: AbortSignal)
     turn: () => (budget === null ? Promise.resolve() : awaitTurn({ budget, lane: 'reconcile', signal, random }, 1)),
     auditAsked: () => isAuditAsked(redis, exchange),
     moved: (position) => {
-      trader.book.funding(position);
+      trader.book.position(position);
       parts.tell(account, positionUpdate(position));
     },
     differs: (currency, difference) => metrics.equityDifference.set({ currency }, difference),

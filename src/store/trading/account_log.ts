@@ -87,7 +87,7 @@ async function addFunding(client: Client, values: readonly Cell[]): Promise<Posi
     `INSERT INTO positions AS p (account, market_id, symbol, amount, cost, average_price, realised, fees, funding, settle, updated_at)
      VALUES ($1, $2, $3, 0, 0, NULL, 0, 0, $4, $5, ${timestampOf('$6::int8')})
      ON CONFLICT (account, market_id, symbol) DO UPDATE SET funding = p.funding + excluded.funding, settle = coalesce(p.settle, excluded.settle),
-       updated_at = greatest(p.updated_at, excluded.updated_at)
+       updated_at = greatest(p.updated_at, excluded.updated_at), version = p.version + 1
      RETURNING ${POSITION_COLUMNS}`, [...values]);
   return positionOf(rows[0]!);
 }

@@ -5,7 +5,7 @@ import { FLAT, applyFill, averagePrice, type Position } from '../../core/trading
 import type { FillRecord, FillsApplied, OrderRecord, PositionRecord } from '../../core/trading/records.ts';
 import type { Client } from '../connect.ts';
 import { columnArrays, timestampOf, unnestInsert, type Cell, type ColumnTypes } from '../unnest.ts';
-import { changeOrder, lockOrders } from './orders.ts';
+import { advanceOrders, lockOrders } from './orders.ts';
 import { FILL_COLUMNS, POSITION_COLUMNS, fillOf, positionOf, type Row } from './rows.ts';
 
 export type TermsOf = (symbol: string) => { reciprocal: boolean; settle: string | null };
@@ -100,30 +100,35 @@ async function conflictsOf(client: Client, account: string, known: readonly Fill
   });
 }
 
+/** A statement for all orders: by itself each would cost three, and fifty thousand fills that were missed are of thousands of orders. */
 async function advance(
   client: Client, ids: readonly string[], fresh: readonly FillRecord[], known: ReadonlyMap<string, OrderRecord>, terms: TermsOf,
 ): Promise<OrderRecord[]> {
+  if (ids.length === 0) return [];
   const byId = new Map([...known.values()].map((order) => [order.orderId, order]));
-  const changed: OrderRecord[] = [];
-  for (const id of [...ids].sort((a, b) => Number(a) - Number(b))) {
-    const order = byId.get(id)!;
-    const { amount, averagePrice: average } = await sumOf(client, id, terms(order.symbol));
-    const own = fresh.filter((fill) => known.get(fill.exchangeOrderId)?.orderId === id);
-    const after = await changeOrder(client, id, order.version, {
-      event: 'filled', at: own[0]!.recordedTs, state: stateByFills({ state: order.state, amount: order.amount, filled: amount }),
-      exchangeOrderId: own[0]!.exchangeOrderId, detail: { trade_ids: own.map((fill) => fill.tradeId) },
-    }, { amount: plain(amount), averagePrice: average === null ? null : plain(average) });
-    if (after !== null) changed.push(after);
-  }
-  return changed;
+  const own = Map.groupBy(fresh, (fill) => known.get(fill.exchangeOrderId)?.orderId);
+  const sums = await sumsOf(client, ids.map((id) => byId.get(id)!), terms);
+  return advanceOrders(client, ids.map((id) => {
+    const [order, fills, { amount, averagePrice: average }] = [byId.get(id)!, own.get(id)!, sums.get(id)!];
+    return {
+      order, at: fills[0]!.recordedTs, state: stateByFills({ state: order.state, amount: order.amount, filled: amount }),
+      exchangeOrderId: fills[0]!.exchangeOrderId, filledAmount: plain(amount), averagePrice: average === null ? null : plain(average),
+      detail: { trade_ids: fills.map((fill) => fill.tradeId) },
+    };
+  }));
 }
 
-/** What an order has come to: the position its fills alone would make. */
-async function sumOf(client: Client, orderId: string, terms: { reciprocal: boolean }): Promise<{ amount: Exact; averagePrice: Exact | null }> {
-  const { rows } = await client.query<{ price: string; amount: string }>('SELECT price, amount FROM fills WHERE order_id = $1', [orderId]);
-  const sum = rows.reduce((position, { price, amount }) =>
-    applyFill(position, { side: 'buy', price: new Exact(price), amount: new Exact(amount), fee: ZERO }, terms), FLAT);
-  return { amount: sum.amount, averagePrice: averagePrice(sum, terms) };
+/** What each order has come to: the position its fills alone would make. */
+async function sumsOf(client: Client, orders: readonly OrderRecord[], terms: TermsOf): Promise<Map<string, { amount: Exact; averagePrice: Exact | null }>> {
+  const { rows } = await client.query<{ order_id: string; price: string; amount: string }>(
+    'SELECT order_id, price, amount FROM fills WHERE order_id = ANY($1::int8[])', [orders.map((order) => order.orderId)]);
+  const fills = Map.groupBy(rows, (row) => row.order_id);
+  return new Map(orders.map(({ orderId, symbol }) => {
+    const of = terms(symbol);
+    const sum = (fills.get(orderId) ?? []).reduce((position, { price, amount }) =>
+      applyFill(position, { side: 'buy', price: new Exact(price), amount: new Exact(amount), fee: ZERO }, of), FLAT);
+    return [orderId, { amount: sum.amount, averagePrice: averagePrice(sum, of) }];
+  }));
 }
 
 async function move(client: Client, account: string, fresh: readonly FillRecord[], terms: TermsOf): Promise<PositionRecord[]> {
@@ -158,7 +163,8 @@ async function writePosition(
     `INSERT INTO positions AS p (account, market_id, symbol, amount, cost, average_price, realised, fees, funding, settle, updated_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, ${timestampOf('$11::int8')})
      ON CONFLICT (account, market_id, symbol) DO UPDATE SET amount = excluded.amount, cost = excluded.cost, average_price = excluded.average_price,
-       realised = excluded.realised, fees = excluded.fees, funding = excluded.funding, settle = excluded.settle, updated_at = excluded.updated_at
+       realised = excluded.realised, fees = excluded.fees, funding = excluded.funding, settle = excluded.settle, updated_at = excluded.updated_at,
+       version = p.version + 1
      RETURNING ${POSITION_COLUMNS}`,
     [key.account, key.marketId, key.symbol, plain(position.amount), plain(position.cost), average === null ? null : plain(average),
       plain(position.realised), plain(position.fees), plain(position.funding), key.settle, key.updatedTs]);

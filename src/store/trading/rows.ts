@@ -12,7 +12,7 @@ export const ORDER_COLUMNS = `order_id, label, signal_id, account, strategy, ori
 export const FILL_COLUMNS = `account, trade_id, exchange_order_id, market_id, symbol, ${micros('ts')}, seq, side, price, amount, liquidity, fee,
   fee_currency, kind, source, ${micros('recorded_at')}`;
 
-export const POSITION_COLUMNS = `account, market_id, symbol, amount, cost, average_price, realised, fees, funding, settle, ${micros('updated_at')}`;
+export const POSITION_COLUMNS = `account, market_id, symbol, amount, cost, average_price, realised, fees, funding, settle, version, ${micros('updated_at')}`;
 
 export const CASE_COLUMNS = `case_id, account, kind, market_id, symbol, ours, theirs, evidence, status, decision, attempts,
   ${['opened_at', 'updated_at', 'closed_at'].map(micros).join(', ')}`;
@@ -62,6 +62,7 @@ export function positionOf(row: Row): PositionRecord {
     account: text(row['account']!), marketId: text(row['market_id']!), symbol: text(row['symbol']!), amount: decimal(row['amount']!),
     cost: decimal(row['cost']!), averagePrice: optionalDecimal(row['average_price']!), realised: decimal(row['realised']!),
     fees: decimal(row['fees']!), funding: decimal(row['funding']!), settle: optional(row['settle']!), updatedTs: time(row['updated_at']!),
+    version: Number(row['version']),
   };
 }
 

@@ -94,7 +94,7 @@ describe('what a strategy holds', () => {
     const book = new AccountBook();
     book.position({
       account: 'x', marketId: 'deribit', symbol: 'BTC-PERPETUAL', amount: '-50', cost: '1', averagePrice: '1', realised: '0', fees: '0', funding: '0',
-      settle: 'BTC', updatedTs: 0,
+      settle: 'BTC', updatedTs: 0, version: 1,
     });
     book.order(order({ label: 'a', filledAmount: '30', state: 'PARTIALLY_FILLED' }));
     book.order(order({ label: 'b', side: 'sell', state: 'UNKNOWN', amount: '10', cancelState: 'REQUESTED' }));
