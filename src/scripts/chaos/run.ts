@@ -20,12 +20,14 @@ export interface RunResult {
   faults: Record<string, number>;
 }
 
+const ORDERS = ['private/buy', 'private/sell'];
+const WRITES = [...ORDERS, 'private/cancel'];
+const ANY = [...WRITES, 'private/get'];
 /** Methods that a fault can be narrowed to; null: it is none of methods. */
 const CHANNELS: Readonly<Record<PrivateFaultKind, readonly string[] | null>> = {
-  request_lost: ['private/buy', 'private/sell', 'private/cancel', 'private/get'], request_late: ['private/buy', 'private/sell', 'private/cancel'],
-  response_lost: ['private/buy', 'private/sell', 'private/cancel', 'private/get'], response_late: ['private/buy', 'private/sell', 'private/cancel', 'private/get'],
-  fill_before_ack: ['private/buy', 'private/sell'], late_fill: null, duplicate_fill: null, stale_orders: ['private/get_open_orders_by_label'],
-  stale_states: ['private/get_order_state_by_label'], cancel_unknown: null, maintenance: null, locked: ['private/buy', 'private/sell'],
+  request_lost: ANY, request_late: WRITES, response_lost: ANY, response_late: ANY, fill_before_ack: ORDERS, late_fill: null, duplicate_fill: null,
+  stale_orders: ['private/get_open_orders_by_label'], stale_states: ['private/get_order_state_by_label'], cancel_unknown: null, maintenance: null,
+  locked: ORDERS,
 };
 /** What is most dangerous comes twice as often. */
 const FAULTS: readonly PrivateFaultKind[] = [...PRIVATE_FAULT_KINDS, 'response_lost'];

@@ -181,6 +181,8 @@ describe('who may trade', () => {
     const cases: [Record<string, string>, RegExp][] = [
       [{ DERIBIT_CLIENT_ID: 'sim-wallet', DERIBIT_CLIENT_SECRET: 'sim-wallet-secret' }, /may move money out/],
       [{ DERIBIT_CLIENT_ID: 'sim-read', DERIBIT_CLIENT_SECRET: 'sim-read-secret' }, /may not trade/],
+      [{ DERIBIT_CLIENT_ID: '' }, /only observing: DERIBIT_CLIENT_ID is not set/],
+      [{ DERIBIT_CLIENT_SECRET: '', DERIBIT_CLIENT_SECRET_FILE: join(stage.folder, 'nowhere') }, /DERIBIT_CLIENT_SECRET_FILE: cannot read .*: ENOENT/],
       [{ DERIBIT_CLIENT_SECRET: 'wrong' }, /login refused: 13004 invalid_credentials/],
       [{ DERIBIT_CLIENT_SECRET: '', DERIBIT_CLIENT_SECRET_FILE: secret }, /has mode 0644, it must be 0400 or 0600/],
       [{ EXECUTOR_MODE: 'live' }, /live trades at www.deribit.com alone, not at 127.0.0.1/],
@@ -198,6 +200,9 @@ describe('who may trade', () => {
       expect(await executor.stop()).toBe(0);
     }
     expect(stage.requests()).toEqual([]);
+    // The rest of the fleet does not notice: prices go on.
+    const at = await stage.commands.hget(`ticker:deribit:${PERP}`, 'received_ts');
+    await until(async () => (await stage.commands.hget(`ticker:deribit:${PERP}`, 'received_ts')) !== at);
   }, 180_000);
 });
 
