@@ -15,6 +15,8 @@ const ATTEMPTS = 4;
 /** Fills are asked for again from so long before the newest one, µs: late fills carry old times. */
 const OVERLAP = 10 * 60_000_000;
 const AHEAD = 5_000_000;
+/** Fills that are booked in one transaction. */
+const PER_COMMIT = 1_000;
 /** A contract is delivered within this of its expiry, µs. */
 const DELIVERY = 10 * 60_000_000;
 
@@ -53,7 +55,10 @@ export class ReconciliationAgent {
     const last = await store.lastFillTs(account);
     const start = from ?? (last === null ? 0 : Math.max(0, last - OVERLAP));
     const found = await venue.fills(start, clock.nowMicros() + AHEAD);
-    return found.length === 0 ? 0 : (await this.#desk.absorbFills(found, 'rest')).fresh.length;
+    let missing = 0;
+    // Oldest first and page by page: an end in between is gone on from, and neither heartbeats nor news wait for fifty thousand of them.
+    for (let at = 0; at < found.length; at += PER_COMMIT) missing += (await this.#desk.absorbFills(found.slice(at, at + PER_COMMIT), 'rest')).fresh.length;
+    return missing;
   }
 
   /** Open orders of the exchange against ours: theirs are adopted, ours that are missing there are looked up. */

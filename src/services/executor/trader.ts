@@ -160,7 +160,8 @@ export class Trader {
   }
 
   #executed(exchangeOrderId: string, label: string, symbol: string, side: 'buy' | 'sell'): void {
-    const order = this.book.find(label) ?? this.book.live.find((live) => live.exchangeOrderId === exchangeOrderId);
+    // Ours have labels: all live orders are looked through for what has none.
+    const order = label === '' ? this.book.live.find((live) => live.exchangeOrderId === exchangeOrderId) : this.book.find(label);
     if (order?.origin === 'own') this.#throttle.executed({ strategy: order.strategy, symbol, side }, this.#options.clock.monotonicMs());
   }
 

@@ -107,39 +107,43 @@ export async function selectLive(client: Querier, account: string): Promise<Orde
   return rows.map(orderOf);
 }
 
-/**
- * Changes an order that is at `version` and writes its event; null when it is at another one. `filled` comes from applyFills alone.
- * Throws when the edge is not legal: that is a bug of ours, never something to store.
- */
-export async function changeOrder(
-  client: Querier, orderId: string, version: number, change: OrderChange, filled?: { amount: string; averagePrice: string | null },
-): Promise<OrderRecord | null> {
-  const before = await findOrder(client, 'order_id', orderId, true);
-  if (before === null || before.version !== version) return null;
-  const to: OrderState = change.state ?? before.state;
-  if (to !== before.state && !mayMove(before.state, to)) throw new IllegalOrderMove(before.label, before.state, to, change.event);
-  const values = [
-    orderId, to, change.cancelState === undefined ? before.cancelState : change.cancelState, change.exchangeOrderId ?? before.exchangeOrderId,
-    change.amount ?? before.amount, change.price === undefined ? before.price : change.price, change.code ?? before.code,
-    change.reason ?? before.reason, change.lookups ?? before.lookups, change.sentTs ?? before.sentTs, filled?.amount ?? before.filledAmount,
-    filled === undefined ? before.averagePrice : filled.averagePrice, change.at, before.state, change.event,
-    change.detail === undefined ? null : JSON.stringify(change.detail),
-  ];
-  const { rows } = await client.query<Row>({ ...CHANGE, values });
-  return rows[0] === undefined ? null : orderOf(rows[0]);
+/** How far an order has got by its fills. `order` is its row as it is now, locked. */
+export interface OrderProgressed {
+  order: OrderRecord;
+  at: number;
+  state: OrderState;
+  exchangeOrderId: string;
+  filledAmount: string;
+  averagePrice: string | null;
+  detail: unknown;
 }
 
-const CHANGE = {
-  name: 'change_order',
+const ADVANCE = {
+  name: 'advance_orders',
   text: `WITH changed AS (
-      UPDATE orders SET state = $2, cancel_state = $3, exchange_order_id = $4, amount = $5::numeric, price = $6::numeric, code = $7, reason = $8,
-        lookups = $9, sent_at = ${at(10)}, filled_amount = $11::numeric, average_price = $12::numeric, updated_at = ${at(13)}, version = version + 1
-      WHERE order_id = $1::int8 RETURNING *
+      UPDATE orders AS o SET state = u.state, exchange_order_id = u.exchange_order_id, filled_amount = u.filled, average_price = u.average,
+        updated_at = ${timestampOf('u.at')}, version = o.version + 1
+      FROM unnest($1::int8[], $2::text[], $3::text[], $4::numeric[], $5::numeric[], $6::int8[], $7::text[])
+        AS u(order_id, state, exchange_order_id, filled, average, at, detail)
+      WHERE o.order_id = u.order_id RETURNING new.*, old.state AS from_state, u.detail
     ), told AS (
       INSERT INTO order_events (order_id, version, at, from_state, to_state, event, detail)
-      SELECT order_id, version, updated_at, $14, state, $15, $16::jsonb FROM changed
-    ) SELECT ${ORDER_COLUMNS} FROM changed`,
+      SELECT order_id, version, updated_at, from_state, state, 'filled', detail::jsonb FROM changed
+    ) SELECT ${ORDER_COLUMNS} FROM changed ORDER BY order_id`,
 };
+
+/** Books what fills have made of orders, with an event each. Throws when an edge is not legal: that is a bug of ours, never something to store. */
+export async function advanceOrders(client: Querier, progress: readonly OrderProgressed[]): Promise<OrderRecord[]> {
+  for (const { order, state } of progress) {
+    if (state !== order.state && !mayMove(order.state, state)) throw new IllegalOrderMove(order.label, order.state, state, 'filled');
+  }
+  const { rows } = await client.query<Row>({
+    ...ADVANCE,
+    values: [progress.map(({ order }) => order.orderId), progress.map(({ state }) => state), progress.map((p) => p.exchangeOrderId),
+      progress.map((p) => p.filledAmount), progress.map((p) => p.averagePrice), progress.map((p) => p.at), progress.map((p) => JSON.stringify(p.detail))],
+  });
+  return rows.map(orderOf);
+}
 
 const CHANGE_AT_ONCE = {
   name: 'change_order_at_once',
@@ -157,7 +161,10 @@ const CHANGE_AT_ONCE = {
     ) SELECT ${ORDER_COLUMNS} FROM changed`,
 };
 
-/** As changeOrder, in one statement and so one round trip. */
+/**
+ * Changes an order that is at `version` and writes its event; null when it is at another one. One statement, and so one round trip.
+ * Throws when the edge is not legal: that is a bug of ours, never something to store.
+ */
 export async function changeOrderAtOnce(client: Querier, orderId: string, version: number, change: OrderChange): Promise<OrderRecord | null> {
   const { state: to } = change;
   const from = to === undefined ? [] : (Object.keys(ORDER_EDGES) as OrderState[]).filter((state) => mayMove(state, to));
