@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHttp, ExchangeHttpError } from '../net/http.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -62,6 +65,37 @@ describe('against the simulated exchanges', () => {
   it('passes on what the exchange refuses', async () => {
     await expect(restOf('deribit').lastTrade('NO-SUCH')).rejects.toThrow(ExchangeHttpError);
     await expect(restOf('binance_spot').lastTrade('NOSUCH')).rejects.toMatchObject({ code: -1121 });
+  });
+});
+
+describe('an error of the exchange', () => {
+  const asked = async (id: string, status: number, body: string): Promise<string> => {
+    const server = createServer((_request, response) => response.writeHead(status).end(body)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const get = createHttp({ timeoutMs: 5_000, maxBytes: 1_000_000, clock: systemClock() });
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      await MARKETS[id]!.rest(base, get).lastTrade('X');
+      return 'answered';
+    } catch (error) {
+      return error instanceof ExchangeHttpError ? `${error.kind} ${error.status} ${error.code}` : String(error);
+    } finally {
+      server.close();
+    }
+  };
+
+  it.each([200, 400])('is about the moment or about what was asked, with status %i, as its code says', async (status) => {
+    const deribit = (code: number): Promise<string> => asked('deribit', status, JSON.stringify({ jsonrpc: '2.0', error: { code, message: 'x' } }));
+    const binance = (code: number): Promise<string> => asked('binance_spot', status, JSON.stringify({ code, msg: 'x' }));
+    expect(await Promise.all([11051, 10041, 10028, 10066, 13020, 99999].map(deribit))).toEqual([
+      `server ${status} 11051`, `server ${status} 10041`, `rate_limited ${status} 10028`, `rate_limited ${status} 10066`,
+      `refused ${status} 13020`, `refused ${status} 99999`]);
+    expect(await Promise.all([-1008, -1003, -1121].map(binance))).toEqual([
+      `server ${status} -1008`, `rate_limited ${status} -1003`, `refused ${status} -1121`]);
+  });
+
+  it('that is a timeout is none of what was asked', async () => {
+    expect(await asked('binance_spot', 408, '')).toBe('server 408 null');
   });
 });
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { explain, type Resolution } from '../contracts/index.ts';
 import { plainDecimal } from '../core/decimal.ts';
 import { JsonNumber, parseExact } from '../core/json.ts';
-import { ExchangeHttpError } from '../net/http.ts';
+import { ExchangeHttpError, type HttpErrorKind } from '../net/http.ts';
 
 /** A JSON number or a string that holds one → decimal text without exponent. */
 export const decimalText = z.union([z.instanceof(JsonNumber), z.string()]).transform((value, context) => {
@@ -46,6 +46,17 @@ export function read<T>(schema: z.ZodType<T>, body: string, what: string): T {
 
 export function malformed(message: string, body: string, cause?: unknown): ExchangeHttpError {
   return new ExchangeHttpError(message, { kind: 'malformed', status: 200, code: null, retryAfterMs: null, body: body.slice(0, 300) }, { cause });
+}
+
+/** The answer to a GET; where it is a refusal, its kind is what `kindOf` makes of the exchange's code. */
+export async function judged(answer: Promise<string>, kindOf: (code: number) => HttpErrorKind): Promise<string> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof ExchangeHttpError) || error.kind !== 'refused' || error.code === null) throw error;
+    const { message, status, code, retryAfterMs, body } = error;
+    throw new ExchangeHttpError(message, { kind: kindOf(code), status, code, retryAfterMs, body }, { cause: error });
+  }
 }
 
 /** Throws unless `values` rise strictly: a page out of order, or one that overlaps itself, hides what is missing. */

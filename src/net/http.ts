@@ -98,7 +98,8 @@ function kindOf(status: number, body: string): HttpErrorKind {
   if (status === 429) return 'rate_limited';
   // A 403 that is not the exchange's own JSON comes from the firewall before it.
   if (status === 418 || (status === 403 && !looksLikeJson(body))) return 'banned';
-  if (status >= 500) return 'server';
+  // 408: a timeout behind its door.
+  if (status >= 500 || status === 408) return 'server';
   return 'refused';
 }
 

@@ -1,9 +1,9 @@
 // Binance's public REST, spot (/api/v3) and USD-M (/fapi/v1): the same shapes, other paths and page sizes.
 // https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md, developers.binance.com (USD-M market data)
 import { z } from 'zod';
-import { ExchangeHttpError } from '../../net/http.ts';
+import { ExchangeHttpError, type HttpErrorKind } from '../../net/http.ts';
 import type { Candle, HttpGet, MarketRest, RestTrade } from '../exchange.ts';
-import { assertRising, decimalText, malformed, read, resolutionMs, whole } from '../rest_reader.ts';
+import { assertRising, decimalText, judged, malformed, read, resolutionMs, whole } from '../rest_reader.ts';
 import { exchangeInfoSchema } from './instruments.ts';
 import { klineSchema, quickKlines, type Kline } from './klines.ts';
 
@@ -22,6 +22,10 @@ const VENUES: Readonly<Record<string, Venue>> = {
 const TRADES_PER_PAGE = 1000;
 /** Interpolating between two known aggregates lands on any third in a handful of steps. */
 const MAX_PROBES = 40;
+
+/** Codes about the moment, not about what was asked: disconnected, timeout, too busy, shutting down. (errors.md) */
+const MOMENTARY = new Set([-1001, -1007, -1008, -1016]);
+const kindOf = (code: number): HttpErrorKind => (code === -1003 ? 'rate_limited' : MOMENTARY.has(code) ? 'server' : 'refused');
 
 const errorSchema = z.object({ code: whole, msg: z.string() });
 const tradeSchema = z.object({ id: whole, price: decimalText, qty: decimalText, time: whole, isBuyerMaker: z.boolean() });
@@ -81,12 +85,12 @@ export function createRest(marketId: string, base: string, get: HttpGet): Market
 function callerOf(root: string, get: HttpGet): Call {
   return async (path, params, schema, quick) => {
     const query = new URLSearchParams(Object.entries(params).map(([name, value]): [string, string] => [name, String(value)]));
-    const body = await get(`${root}/${path}${query.size > 0 ? `?${query.toString()}` : ''}`);
+    const body = await judged(get(`${root}/${path}${query.size > 0 ? `?${query.toString()}` : ''}`), kindOf);
     // An error with status 200 happens behind proxies; it has a code where the answer would have its fields.
     const refused = errorSchema.safeParse(body.startsWith('{') ? read(z.unknown(), body, path) : null);
     if (refused.success) {
       const { code, msg } = refused.data;
-      throw new ExchangeHttpError(`${path}: ${code} ${msg}`, { kind: 'refused', status: 200, code, retryAfterMs: null, body: body.slice(0, 300) });
+      throw new ExchangeHttpError(`${path}: ${code} ${msg}`, { kind: kindOf(code), status: 200, code, retryAfterMs: null, body: body.slice(0, 300) });
     }
     return { result: quick?.(body) ?? read(schema, body, path), body };
   };

@@ -1,11 +1,12 @@
 // Deribit's public REST: GET with a query string, answers in a JSON-RPC envelope. https://docs.deribit.com/articles/json-rpc-overview
 import { z } from 'zod';
 import type { Resolution } from '../../contracts/index.ts';
-import { ExchangeHttpError } from '../../net/http.ts';
+import { ExchangeHttpError, type HttpErrorKind } from '../../net/http.ts';
 import type { Candle, HttpGet, MarketRest, Page, RestTrade } from '../exchange.ts';
-import { assertRising, decimalText, idText, malformed, read, resolutionMs, whole } from '../rest_reader.ts';
+import { assertRising, decimalText, idText, judged, malformed, read, resolutionMs, whole } from '../rest_reader.ts';
 import { instrumentsSchema } from './instruments.ts';
 import { RESOLUTIONS } from './mapping.ts';
+import { classOf } from './trading/codes.ts';
 
 /** public/get_last_trades_by_instrument: count 1..1000. */
 const TRADES_PER_PAGE = 1000;
@@ -13,6 +14,10 @@ const TRADES_PER_PAGE = 1000;
 const CANDLES_PER_PAGE = 5000;
 
 const LIQUIDATIONS = { M: 'maker', T: 'taker', MT: 'both' } as const;
+
+const TOO_MANY = new Set([10028, 10066]);
+/** Some codes are about the moment, not about what was asked: maintenance, settlement, too many at once. */
+const kindOf = (code: number): HttpErrorKind => (TOO_MANY.has(code) ? 'rate_limited' : classOf(code) === 'retry_read' ? 'server' : 'refused');
 
 const errorSchema = z.object({ error: z.object({ code: whole, message: z.string() }) });
 
@@ -43,11 +48,11 @@ const chartSchema = z.object({
 export function createRest(marketId: string, base: string, get: HttpGet): MarketRest {
   async function call<T>(method: string, params: Record<string, string | number>, schema: z.ZodType<T>): Promise<{ result: T; usOut: number; body: string }> {
     const query = new URLSearchParams(Object.entries(params).map(([name, value]): [string, string] => [name, String(value)]));
-    const body = await get(`${base}/public/${method}${query.size > 0 ? `?${query.toString()}` : ''}`);
+    const body = await judged(get(`${base}/public/${method}${query.size > 0 ? `?${query.toString()}` : ''}`), kindOf);
     const refused = errorSchema.safeParse(tryRead(body));
     if (refused.success) {
       const { code, message } = refused.data.error;
-      throw new ExchangeHttpError(`${method}: ${code} ${message}`, { kind: 'refused', status: 200, code, retryAfterMs: null, body: body.slice(0, 300) });
+      throw new ExchangeHttpError(`${method}: ${code} ${message}`, { kind: kindOf(code), status: 200, code, retryAfterMs: null, body: body.slice(0, 300) });
     }
     return { ...read(z.object({ result: schema, usOut: whole.default(0) }), body, method), body };
   }

@@ -260,6 +260,8 @@ describe('bad jobs', () => {
     await push(TRADES, 'no json {');
     await push(TRADES, { ...good, job_id: 'x', from_seq: 'ten' });
     await push(TRADES, { ...good, job_id: 'backwards', from_seq: 20, to_seq: 10 });
+    // Its gaps cannot be given up: there are none in a range that ends before it begins.
+    await push(TRADES, { ...good, job_id: 'backwards-too', from_seq: 20, to_seq: 11, gaps: true });
     await push(TRADES, { ...good, job_id: 'huge', from_seq: 1, to_seq: 90_000_000 });
     await push(TRADES, { ...good, job_id: 'who', symbol: 'NONSENSE-1' });
     await push(TRADES, { ...good, job_id: 'where', market_id: 'krakn' });
@@ -274,6 +276,7 @@ describe('bad jobs', () => {
       expect.stringMatching(/^not_json not JSON: /),
       expect.stringMatching(/^range to_seq: 1\.\.90000000 are more than/),
       'range to_seq: 10 is below from_seq 20',
+      'range to_seq: 11 is below from_seq 20',
       expect.stringMatching(/^schema from_seq: .*"ten"/),
       'unknown_market market_id: "krakn" is not served here',
       'unknown_symbol symbol: "NONSENSE-1" is not an instrument of deribit',

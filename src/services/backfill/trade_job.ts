@@ -99,7 +99,8 @@ function lengthen(ranges: SeqRange[], range: SeqRange): void {
 /** Gives up the job's gaps, except those that are filled by now: `error` is what the exchange will never mend. */
 export async function giveUpGaps(job: TradeJob, error: string, ctx: JobParts): Promise<void> {
   const { market_id: marketId, symbol, from_seq: from, to_seq: to } = job;
-  const [known] = job.gaps === true ? await findInstrumentIds(ctx.pool, [{ marketId, symbol }]) : [];
+  // No gap lies in a range that ends before it begins.
+  const [known] = job.gaps === true && from <= to ? await findInstrumentIds(ctx.pool, [{ marketId, symbol }]) : [];
   if (known === undefined) return;
   const missing = await missingInGaps(ctx.pool, known.instrumentId, from, to);
   announce(ctx, job, await settleGaps(ctx.pool, known.instrumentId, [from, to], missing, error));

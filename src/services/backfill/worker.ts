@@ -4,10 +4,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobFailure, Leased, WorkQueue } from '../../bus/queue.ts';
 import { Backoff } from '../../core/backoff.ts';
-import { toError } from '../../core/errors.ts';
+import { classify, toError } from '../../core/errors.ts';
 import type { Parsed } from '../../contracts/index.ts';
 import type { JobContext, JobParts } from './job.ts';
-import { judge } from './judge.ts';
+import { judge, type Verdict } from './judge.ts';
 import type { Upstreams } from './upstreams.ts';
 
 /** What jobs of every queue have. */
@@ -104,8 +104,8 @@ async function handle<J extends AnyJob>(options: WorkerOptions<J>, leased: Lease
 }
 
 async function failed<J extends AnyJob>(options: WorkerOptions<J>, leased: Leased, job: J, error: Error, away: Backoff): Promise<void> {
-  const { queue, ctx, name, random } = options;
-  const { signal, log, metrics } = ctx;
+  const { queue, ctx, name } = options;
+  const { signal, log } = ctx;
   // We are leaving: the job goes back as it was.
   if (signal.aborted) {
     await queue.again(leased, leased.payload);
@@ -113,19 +113,36 @@ async function failed<J extends AnyJob>(options: WorkerOptions<J>, leased: Lease
   }
   const verdict = judge(job.attempts, job.waiting_since ?? null, error, ctx.nowMicros());
   if (verdict.kind === 'dead') {
-    await options.onDead?.(job, verdict);
+    try {
+      await options.onDead?.(job, verdict);
+    } catch (thrown) {
+      // The job goes back for the database's sake alone; whatever else is wrong would bring it back for ever.
+      if (classify(thrown) === 'infrastructure') {
+        await tryLater(options, leased, job, { verdict: { kind: 'later' }, reason: toError(thrown).message, away });
+        return;
+      }
+      log.warn({ err: toError(thrown), queue: name, job_id: job.job_id }, 'a dead job could not be given up');
+    }
     await queue.dead(leased, job.job_id, verdict);
     tellDead(options, verdict.error, leased.payload);
     return;
   }
+  await tryLater(options, leased, job, { verdict, reason: error.message, away });
+}
+
+/** Puts the job back, after a wait where it alone, or we, need one. */
+async function tryLater<J extends AnyJob>(
+  options: WorkerOptions<J>, leased: Leased, job: J, { verdict, reason, away }: { verdict: Exclude<Verdict, { kind: 'dead' }>; reason: string; away: Backoff },
+): Promise<void> {
+  const { queue, ctx: { signal, log, metrics }, name, random } = options;
   const counts = verdict.kind === 'again';
-  log.warn({ queue: name, job_id: job.job_id, attempts: job.attempts, reason: error.message }, 'job is tried again later');
+  log.warn({ queue: name, job_id: job.job_id, attempts: job.attempts, reason }, 'job is tried again later');
   metrics.jobs.inc({ queue: name, outcome: counts ? 'again' : 'waits' });
   const payload = {
     ...job, attempts: job.attempts + (counts ? 1 : 0), waiting_since: verdict.kind === 'unanswered' ? verdict.waitingSince : undefined,
   };
   // Of an exchange that is silent all jobs are left alone for a while; what concerns this job alone, or us, is waited for here.
-  if (verdict.kind === 'unanswered') options.upstreams.failed(job.market_id, error.message);
+  if (verdict.kind === 'unanswered') options.upstreams.failed(job.market_id, reason);
   else {
     const wait = counts ? Math.min(RETRY.maxMs, RETRY.baseMs * 2 ** job.attempts) * (0.5 + random() / 2) : away.next();
     await sleep(wait, undefined, { signal }).catch(() => undefined);
