@@ -13,12 +13,15 @@ export class AccountBook {
   /** Versions with which orders ended, of the latest: what is overtaken by its end must not come to life again. */
   readonly #ended = new Map<string, number>();
   readonly #reserved = new Map<string, Working>();
+  /** What is live, as the gate counts it: made once per change of an order, not for a thousand of them with each signal and each look at prices. */
+  readonly #working = new Map<string, Working>();
 
   /** Reads everything anew. */
   async load(store: TradingStore, account: string): Promise<void> {
     const [positions, live] = [await store.positions(account), await store.liveOrders(account)];
     this.#positions.clear();
     this.#live.clear();
+    this.#working.clear();
     for (const position of positions) this.position(position);
     for (const order of live) this.order(order);
   }
@@ -39,6 +42,8 @@ export class AccountBook {
     if ((this.#live.get(order.label)?.version ?? this.#ended.get(order.label) ?? 0) > order.version) return;
     if (LIVE_STATES.includes(order.state) || order.cancelState !== null) this.#live.set(order.label, order);
     else this.#end(order);
+    if (LIVE_STATES.includes(order.state)) this.#working.set(order.label, workingOf(order));
+    else this.#working.delete(order.label);
   }
 
   #end({ label, version }: OrderRecord): void {
@@ -60,10 +65,7 @@ export class AccountBook {
 
   /** What may still be filled, orders of unknown outcome included. */
   working(): Working[] {
-    const live = [...this.#live.values()].filter((order) => LIVE_STATES.includes(order.state)).map((order): Working => ({
-      symbol: order.symbol, side: order.side, price: order.price, open: plain(Exact.max(0, new Exact(order.amount).minus(order.filledAmount))),
-    }));
-    return [...live, ...this.#reserved.values()];
+    return [...this.#working.values(), ...this.#reserved.values()];
   }
 
   /** A live order by its label. */
@@ -75,3 +77,7 @@ export class AccountBook {
     return [...this.#live.values()];
   }
 }
+
+const workingOf = ({ symbol, side, price, amount, filledAmount }: OrderRecord): Working => ({
+  symbol, side, price, open: plain(Exact.max(0, new Exact(amount).minus(filledAmount))),
+});
