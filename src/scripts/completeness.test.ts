@@ -165,6 +165,8 @@ describe('completeness --candles', () => {
       '',
     ].join('\n'));
     await pool.query('UPDATE ohlc SET high = 11');
+    const ever = await run(['--from', '0001-01-01', '--to', '9999-12-31', '--candles', '1m']);
+    expect(ever.out).toContain('2 final 1m candles compared with the stored trades: no difference');
     const mended = await report('--candles', '1m', '--symbol', 'BTCUSDT');
     expect(mended).toMatchObject({ code: 0, ok: true, candles: { resolution: '1m', compared: 1, unpriced: 0, volume_not_compared: [], differences: [] } });
   });

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, watch, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createPool, type Pool } from '../store/connect.ts';
 import { freshDatabase, type FreshDatabase } from '../testing/servers.ts';
 import { parseOptions } from './export/options.ts';
@@ -168,6 +168,36 @@ describe('the file', () => {
     expect((await run(...trades('killed.csv', '2026-11-10', '2026-11-10'))).code).toBe(0);
     expect(readdirSync(folder).filter((name) => name.startsWith('killed'))).toEqual(['killed.csv']);
   }, 120_000);
+
+  it('is begun and taken away again by Ctrl-C while the server still counts', async () => {
+    const out = join(folder, 'stopped.csv');
+    const lock = await pool.connect();
+    try {
+      // The count waits for this table, as it would take its time with a month of trades.
+      await lock.query('BEGIN; LOCK TABLE public_trades IN ACCESS EXCLUSIVE MODE');
+      const child = spawned(trades('stopped.csv', '2026-11-10', '2026-11-11'));
+      let error = '';
+      child.stderr.on('data', (chunk) => (error += String(chunk)));
+      const ended = once(child, 'close');
+      await vi.waitFor(() => expect(existsSync(`${out}.part`)).toBe(true), { timeout: 10_000, interval: 10 });
+      child.kill('SIGINT');
+      expect([await ended, error]).toEqual([[1, null], 'export: stopped by SIGINT\n']);
+      expect(readdirSync(folder).filter((name) => name.startsWith('stopped'))).toEqual([]);
+    } finally {
+      await lock.query('ROLLBACK');
+      lock.release();
+    }
+  });
+
+  it('holds all that there is when eight thousand years are asked for', async () => {
+    const ever = ['--from', '0001-01-01', '--to', '9999-12-31'];
+    const odd = await run('--market', 'deribit', '--symbol', 'ODD', '--kind', 'trades', ...ever, '--out', join(folder, 'ever.csv'));
+    expect(odd).toMatchObject({ code: 0, error: '', out: expect.stringContaining(': 2 rows,') as string });
+    const candles = await run(...SPOT, '--kind', 'ohlc', ...ever, '--out', join(folder, 'ever.parquet'));
+    expect(candles).toMatchObject({ code: 0, error: '', out: expect.stringContaining(': 10 rows,') as string });
+    const none = await run('--market', 'deribit', '--symbol', 'ODD', '--kind', 'ohlc', ...ever, '--out', join(folder, 'never.csv'));
+    expect(none).toMatchObject({ code: 0, error: '', out: expect.stringContaining(': 0 rows,') as string });
+  }, 60_000);
 
   it('is never replaced without --force', async () => {
     const out = join(folder, 'mine.csv');

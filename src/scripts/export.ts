@@ -6,8 +6,8 @@ import { MARKETS } from '../exchanges/registry.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { loadConfig } from '../runtime/env.ts';
 import { atOneMoment, instrumentsOf } from '../store/completeness.ts';
-import { createPool, type Pool } from '../store/connect.ts';
-import { exportColumns, exportInstrument, measureExport, readExport, type ExportScope, type ExportSize } from '../store/export.ts';
+import { closePool, createPool, type Pool } from '../store/connect.ts';
+import { exportColumns, exportInstrument, measureExport, narrowScope, readExport, type ExportScope, type ExportSize } from '../store/export.ts';
 import { migrationStatus } from '../store/migrate.ts';
 import { didYouMean } from './completeness/options.ts';
 import { CsvWriter, isoMicros } from './export/csv.ts';
@@ -51,12 +51,13 @@ async function exportRows(pool: Pool, options: ExportOptions, signal: AbortSigna
   const file = await OutFile.create(options.out);
   try {
     const rows = await atOneMoment(pool, async (db) => {
-      const size = await measureExport(db, scope);
+      const held = await narrowScope(db, scope);
+      const size = await measureExport(db, held);
       const progress = new Progress(process.stderr, size.rows, () => clock.monotonicMs());
       const writer = writerOf(file, options, scope, size);
       let written = 0;
       try {
-        for await (const piece of readExport(db, scope)) {
+        for await (const piece of readExport(db, held)) {
           signal.throwIfAborted();
           await writer.write(piece);
           progress.at((written += piece.length));
@@ -85,10 +86,15 @@ async function main(argv: readonly string[]): Promise<void> {
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
   const pool = createPool(loadConfig(MARKETS).databaseUrl, { name: 'export', log: { warn: () => undefined }, max: 1 });
+  // Counting takes minutes where there are many rows: whoever stops it does not wait for the answer.
+  stop.signal.addEventListener('abort', () => void closePool(pool));
   try {
     process.stdout.write(`${await exportRows(pool, options, stop.signal)}\n`);
+  } catch (error) {
+    stop.signal.throwIfAborted();
+    throw error;
   } finally {
-    await pool.end().catch(() => undefined);
+    await closePool(pool);
   }
 }
 

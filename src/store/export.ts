@@ -1,6 +1,8 @@
 // What `npm run export` reads: the rows of one instrument over a time, in the exchange's own order, through a cursor of the server,
 // so that neither side ever holds more than a piece of them.
+import { dayStartMicros } from '../core/days.ts';
 import type { Client } from './connect.ts';
+import { loadTradeDays } from './partitions.ts';
 
 type Db = Pick<Client, 'query'>;
 
@@ -37,6 +39,9 @@ export interface ExportScope {
   readonly from: number;
   readonly until: number;
 }
+
+/** µs since the epoch; `until` is not included. */
+type Span = Pick<ExportScope, 'from' | 'until'>;
 
 /** What a decimal column needs: digits before and after the point. */
 export interface DecimalSize {
@@ -103,13 +108,36 @@ export async function exportInstrument(db: Db, marketId: string, symbol: string)
   return rows[0] ?? null;
 }
 
+/**
+ * The scope without the years before and after anything that is stored: reading goes day by day, and `--from 1970-01-01` means from
+ * the beginning.
+ */
+export async function narrowScope(db: Db, scope: ExportScope): Promise<ExportScope> {
+  const held = await (scope.kind === 'trades' ? spanOfTrades(db) : spanOfCandles(db, scope));
+  const from = Math.max(scope.from, held?.from ?? scope.until);
+  return { ...scope, from, until: Math.max(from, Math.min(scope.until, held?.until ?? scope.until)) };
+}
+
+async function spanOfTrades(db: Db): Promise<Span | null> {
+  const days = await loadTradeDays(db);
+  return days === null ? null : { from: dayStartMicros(days.first), until: dayStartMicros(days.last + 1) };
+}
+
+async function spanOfCandles(db: Db, { instrument, resolution }: ExportScope): Promise<Span | null> {
+  const { rows: [row] } = await db.query<{ first: string | null; last: string }>(
+    `SELECT ${MICROS('min(open_ts)')} AS first, ${MICROS('max(open_ts)')} AS last FROM ohlc WHERE instrument_id = $1 AND resolution = $2`,
+    [instrument.instrumentId, resolution]);
+  return typeof row?.first === 'string' ? { from: Number(row.first), until: Number(row.last) + 1 } : null;
+}
+
 /** How many rows there are and how many digits each decimal column needs, day by day. Rejects when the server does not answer. */
 export async function measureExport(db: Db, scope: ExportScope): Promise<ExportSize> {
   const { table, where, time } = TABLES[scope.kind];
   const names = exportColumns(scope.kind).filter(({ type }) => type === 'decimal').map(({ name }) => name);
   const sizes = names.flatMap((name) => [`max(scale(trim_scale(${name})))`, `length(trunc(max(abs(${name})))::text)`]);
   const size: ExportSize = { rows: 0, decimals: new Map() };
-  await db.query(`SET LOCAL statement_timeout = ${MEASURE_TIMEOUT_MS}`);
+  // A server that counts for somebody who has gone shall notice.
+  await db.query(`SET LOCAL statement_timeout = ${MEASURE_TIMEOUT_MS}; SET LOCAL client_connection_check_interval = '1s'`);
   for (const [from, until] of daysOf(scope)) {
     const query = {
       text: `SELECT count(*), ${sizes.join(', ')} FROM ${table} WHERE instrument_id = $1 AND ${time} >= ${AT('$2')} AND ${time} < ${AT('$3')} AND ${where}`,

@@ -27,6 +27,15 @@ export async function loadPartitionDays(client: Pick<Client, 'query'>, table: Pa
   return new Set(rows.map((row) => row.day));
 }
 
+/** First and last day (since the epoch) on which trades can be: partitions, and what waits in the default one; null before the first. */
+export async function loadTradeDays(client: Pick<Client, 'query'>): Promise<{ first: number; last: number } | null> {
+  const { rows } = await client.query<{ day: number | null }>(
+    `SELECT (at AT TIME ZONE 'UTC')::date - date '1970-01-01' AS day
+     FROM (SELECT min(ts), max(ts) FROM public_trades_default) AS d(first, last), LATERAL (VALUES (first), (last)) AS v(at)`);
+  const days = [...rows.flatMap(({ day }) => day ?? []), ...await loadPartitionDays(client, 'public_trades')];
+  return days.length === 0 ? null : { first: Math.min(...days), last: Math.max(...days) };
+}
+
 /** Rows that no day partition would take: visible, and moved as soon as their day is made. */
 export async function countDefaultRows(client: Pick<Client, 'query'>, table: PartitionedTable): Promise<number> {
   const { rows } = await client.query<{ n: string }>(`SELECT count(*) AS n FROM (SELECT FROM ${table}_default LIMIT 100000) AS d`);

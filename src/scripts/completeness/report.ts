@@ -1,10 +1,12 @@
 // What `npm run completeness` found: the rows, every missing run with the gap that tells of it, and who has nothing stored.
+import { dayText } from '../../core/days.ts';
 import type { Pool } from '../../store/connect.ts';
 import {
   atOneMoment, gapsOfMissing, readCompleteness, strayGaps, type DayCompleteness, type Scope, type ScopeInstrument, type StrayGap, type ToldGap,
 } from '../../store/completeness.ts';
 import { checkCandles, type CandleDifference } from '../../store/candle_check.ts';
 import { subtractRanges } from '../../store/coverage.ts';
+import { loadTradeDays } from '../../store/partitions.ts';
 import type { CandleWidth } from './options.ts';
 
 /** As in v_completeness. */
@@ -73,7 +75,7 @@ export async function buildReport(
   const silent = new Map([...wanted, ...strays].filter((one) => !seen.has(keyOf(one))).map((one) => [keyOf(one), one]));
   const sum = (pick: (day: DayCompleteness) => number): number => days.reduce((total, day) => total + pick(day), 0);
   const lost = missing.reduce((total, { count }) => total + (count ?? 0), 0);
-  const checked = candles === null ? null : await candleReport(pool, candles.width, candles.instruments, daysBetween(scope));
+  const checked = candles === null ? null : await candleReport(pool, candles.width, candles.instruments, await daysToCheck(pool, scope));
   return {
     ok: missing.length === 0 && (checked === null || checked.differences.length === 0),
     from: scope.from,
@@ -123,11 +125,17 @@ function strayRuns({ marketId, symbol, day, seqs, fromTs, toTs, status, reason }
   return seqs.map(([from, to]) => ({ ...place, from_seq: from, to_seq: to, count: to - from + 1 }));
 }
 
-function daysBetween({ from, to }: Scope): string[] {
+/** The scope's days but for those before the first and after the last trade: nothing is compared there, whatever century was asked for. */
+async function daysToCheck(pool: Pool, { from, to }: Scope): Promise<string[]> {
+  const held = await loadTradeDays(pool);
+  if (held === null) return [];
   const days: string[] = [];
-  for (let day = Date.parse(from); day <= Date.parse(to); day += 86_400_000) days.push(new Date(day).toISOString().slice(0, 10));
+  const last = Math.min(dayOfText(to), held.last);
+  for (let day = Math.max(dayOfText(from), held.first); day <= last; day++) days.push(dayText(day));
   return days;
 }
+
+const dayOfText = (text: string): number => Date.parse(text) / 86_400_000;
 
 /** One statement per instrument and day: each looks into one partition and ends long before the server would stop it. */
 async function candleReport(
