@@ -5,7 +5,9 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { streamMarketDataKey } from '../../contracts/index.ts';
 import { migrateUp } from '../../store/migrate.ts';
+import { freePort } from '../local/child.ts';
 import { SYMBOLS, fill, nowMicros, ticker, trade } from './analyzer_load.ts';
+import { liveHeapMb } from './live_heap.ts';
 import { memorySummary, residentMb, type MemorySummary } from './soak.ts';
 import { metricsOf, openStage, type Service } from './stage.ts';
 
@@ -16,20 +18,22 @@ export interface AnalyzerSoakResult {
   events: number;
   quarantines: number;
   resident: MemorySummary & { slopeMbPerHour: number };
-  /** Used heap, the least of each minute: what lies above is not collected yet. */
-  heap: MemorySummary & { slopeMbPerHour: number };
+  /** What is in use after a full collection: what a leak would add to. */
+  live: MemorySummary & { slopeMbPerHour: number };
 }
 
 interface Sample {
   readonly minute: number;
   readonly residentMb: number;
-  readonly heapMb: number;
+  /** Null between two collections: those come seldom, so that the rest is as it is without them. */
+  readonly liveMb: number | null;
 }
 
 const MARKETS = ['binance_spot', 'deribit'] as const;
 const SAMPLE_MS = 10_000;
 /** Compiled code and filled caches: what comes before is not the steady state. */
 const WARM_UP_MS = 180_000;
+const LIVE_EVERY = 12;
 const TICK_MS = 100;
 const KEPT_ENTRIES = 100_000;
 /** One message in so many. */
@@ -45,12 +49,13 @@ export async function soakAnalyzer(perSecond: number, minutes: number): Promise<
   try {
     await migrateUp(stage.databaseUrl);
     await addInstruments(stage.databaseUrl);
-    const analyzer = await stage.service('analyzer', { MARKETS: MARKETS.join(',') });
+    const inspector = await freePort();
+    const analyzer = await stage.service('analyzer', { MARKETS: MARKETS.join(','), NODE_OPTIONS: `--inspect=127.0.0.1:${inspector}` });
     const feeding = feed(redis, perSecond, stop.signal);
     await sleep(Math.min(WARM_UP_MS, minutes * 30_000));
     const before = await metricsOf(analyzer);
     const from = performance.now();
-    const samples = await Promise.race([sampled(analyzer, minutes), feeding]);
+    const samples = await Promise.race([sampled(analyzer, inspector, minutes), feeding]);
     if (samples === null) throw new Error('the feed ended');
     const [seconds, after] = [(performance.now() - from) / 1_000, await metricsOf(analyzer)];
     stop.abort();
@@ -104,31 +109,30 @@ function messageOf(n: number, prices: number[]): string {
   return n % 5 < 3 ? trade(symbol, n, nowMicros(), n % ABSURD === 1 ? 9_000_000_000 : price, market) : ticker(symbol, nowMicros(), price, market);
 }
 
-async function sampled(analyzer: Service, minutes: number): Promise<Sample[]> {
+async function sampled(analyzer: Service, inspector: number, minutes: number): Promise<Sample[]> {
   const samples: Sample[] = [];
   const from = performance.now();
   for (let n = 1; performance.now() - from < minutes * 60_000; n++) {
     await sleep(SAMPLE_MS);
+    const [minute, resident] = [(performance.now() - from) / 60_000, residentMb(analyzer.pid)];
+    const liveMb = n % LIVE_EVERY === 1 ? await liveHeapMb(inspector) : null;
+    samples.push({ minute, residentMb: resident, liveMb });
+    if (liveMb === null) continue;
     const metrics = await metricsOf(analyzer);
-    const sample = {
-      minute: (performance.now() - from) / 60_000, residentMb: residentMb(analyzer.pid), heapMb: metrics.sum('nodejs_heap_size_used_bytes') / 2 ** 20,
-    };
-    samples.push(sample);
-    if (n % 6 !== 0) continue;
-    const [resident, heap] = [sample.residentMb.toFixed(0), Math.min(...samples.slice(-6).map((s) => s.heapMb)).toFixed(1)];
     const counted = `${metrics.sum('analyzer_messages_total')} messages, ${metrics.sum('analyzer_events_total')} events`;
-    process.stdout.write(`${sample.minute.toFixed(0)} min  ${resident} MB resident, heap from ${heap} MB  ${counted}\n`);
+    process.stdout.write(`${minute.toFixed(1)} min  ${resident.toFixed(0)} MB resident, ${liveMb.toFixed(2)} MB live  ${counted}\n`);
   }
   return samples;
 }
 
-function memoryOf(samples: readonly Sample[]): Pick<AnalyzerSoakResult, 'resident' | 'heap'> {
-  const minutes = Map.groupBy(samples, ({ minute }) => Math.floor(minute));
-  const floors = [...minutes.values()].map((minute) => minute.reduce((a, b) => (b.heapMb < a.heapMb ? b : a)));
-  const told = (points: readonly Sample[], figure: 'residentMb' | 'heapMb') => ({
-    ...memorySummary(points.map((point) => point[figure])), slopeMbPerHour: 60 * slope(points.map((point) => [point.minute, point[figure]])),
+function memoryOf(samples: readonly Sample[]): Pick<AnalyzerSoakResult, 'resident' | 'live'> {
+  const told = (points: readonly (readonly [minute: number, mb: number])[]) => ({
+    ...memorySummary(points.map(([, mb]) => mb)), slopeMbPerHour: 60 * slope(points),
   });
-  return { resident: told(samples, 'residentMb'), heap: told(floors, 'heapMb') };
+  return {
+    resident: told(samples.map(({ minute, residentMb: mb }) => [minute, mb])),
+    live: told(samples.flatMap(({ minute, liveMb: mb }) => (mb === null ? [] : [[minute, mb] as const]))),
+  };
 }
 
 /** Of the straight line with the least squares. */
@@ -141,7 +145,7 @@ function slope(points: readonly (readonly [number, number])[]): number {
 
 /** For the terminal. */
 export function analyzerSoakTable(r: AnalyzerSoakResult): Record<string, string | number>[] {
-  return (['resident', 'heap'] as const).map((of) => ({
+  return (['resident', 'live'] as const).map((of) => ({
     of, minutes: r.minutes, symbols: r.symbols, 'messages/s': Math.round(r.messagesPerSecond), events: r.events, quarantines: r.quarantines,
     'median MB': r[of].medianMb.toFixed(1), 'least MB': r[of].leastMb.toFixed(1), 'most MB': r[of].mostMb.toFixed(1),
     'MB/hour': r[of].slopeMbPerHour.toFixed(1), 'drift (± 10 %)': `${(r[of].drift * 100).toFixed(0)} %`,
