@@ -29,8 +29,9 @@ function* zstdFrames(bytes: Buffer): Generator<Buffer, void, undefined> {
     try {
       frame = zstdDecompressSync(bytes.subarray(at), options) as unknown as typeof frame;
     } catch (error) {
-      // The beginning of a frame, too short to be one.
-      if (at > 0 && bytes.length - at < MIN_FRAME) return;
+      const left = bytes.subarray(at);
+      // The beginning of a frame, too short to be one; or what a power failure leaves of a file that had grown already: zeros.
+      if (at > 0 && (left.length < MIN_FRAME || left.every((byte) => byte === 0))) return;
       throw error;
     }
     yield* slices(frame.buffer);

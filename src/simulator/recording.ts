@@ -58,10 +58,22 @@ interface Entry {
 }
 
 function parseJson(line: string, where: string): Entry {
+  let entry: unknown;
   try {
-    return JSON.parse(line) as Entry;
+    entry = JSON.parse(line);
   } catch (error) {
     throw new UsageError(`SIM_REPLAY: ${where} is no JSON: ${toError(error).message}`);
+  }
+  if (typeof entry !== 'object' || entry === null) throw new UsageError(`SIM_REPLAY: ${where} is no object: ${line.slice(0, 80)}`);
+  return entry as Entry;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -107,7 +119,7 @@ function* linesOf(file: string): Generator<{ line: string; where: string }, void
     throw error instanceof UsageError ? error : new UsageError(`SIM_REPLAY: cannot read ${file}: ${toError(error).message}`);
   }
   n++;
-  if (!CAPTURED.test(file) && rest.trimEnd().endsWith('}')) yield { line: rest, where: at() };
+  if (!CAPTURED.test(file) && isJson(rest)) yield { line: rest, where: at() };
 }
 
 /** One frame under the name of its stream. */

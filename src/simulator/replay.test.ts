@@ -2,8 +2,10 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { objectsOf } from './deribit/text.ts';
+import { readRecordings } from './recording.ts';
 import { answerTo, rpc, startBench, type Bench } from './test_client.ts';
 
 const RECORDED = join(import.meta.dirname, '../../../shared/fixtures/recordings');
@@ -127,6 +129,32 @@ describe('a recording', () => {
     expect(told).toMatchObject({ trade_id: '99', seq: 7, price: '0.085', amount: '0.3', side: 'buy', ts: 1618677447200000, sent: true });
     client.send(rpc(2, 'public/get_instrument', { instrument_name: name }));
     expect((await answerTo(client, 2)).result).toMatchObject({ expiration_timestamp: 1632470400000 });
+  });
+
+  it('is read up to where it was cut, wherever that is', () => {
+    const cuts = mkdtempSync(join(folder, 'cut-'));
+    const text = lines['spot']?.map((entry) => JSON.stringify(entry)).join('\n') ?? '';
+    const whole = lines['spot']?.map((entry) => JSON.stringify(entry).length + 1) ?? [];
+    const linesIn = (length: number): number => {
+      let end = -1;
+      return whole.filter((size) => (end += size) <= length).length;
+    };
+    for (let length = 0; length <= text.length; length++) {
+      writeFileSync(join(cuts, 'cut.jsonl'), text.slice(0, length));
+      // The first line is no frame: it tells the address.
+      expect([length, readRecordings(cuts)[0]?.frames.length]).toEqual([length, Math.max(0, linesIn(length) - 1)]);
+    }
+    rmSync(join(cuts, 'cut.jsonl'));
+    const packed = zstdCompressSync(`${text}\n`);
+    // A power failure leaves zeros where a file had grown and its bytes were not on disk.
+    writeFileSync(join(cuts, 'zeros.jsonl.zst'), Buffer.concat([packed, Buffer.alloc(4096)]));
+    expect(readRecordings(cuts)[0]?.frames).toHaveLength(whole.length - 1);
+  });
+
+  it('refuses what is no line of one, and names it', () => {
+    const bad = mkdtempSync(join(folder, 'bad-'));
+    writeFileSync(join(bad, 'bad.jsonl'), 'null\n');
+    expect(() => readRecordings(bad)).toThrow(`SIM_REPLAY: ${join(bad, 'bad.jsonl')}, line 1, is no object: null`);
   });
 
   it('refuses a folder that is none', async () => {
