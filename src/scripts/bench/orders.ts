@@ -21,8 +21,9 @@ type Row = Record<'what' | 'measured' | 'limit' | 'of the same run', string>;
 export const ordersTable = ({ latency: l, start: s, recovery: r }: OrdersResult): Row[] => [
   row(`signal → wire at ${l.perSecond}/s, p50 ms`, l.wire.p50.toFixed(2), '≤ 3', `floor ${l.floor.p50.toFixed(2)} (two commits and a request)`),
   row('its p99 ms', l.wire.p99.toFixed(2), '≤ 10',
-    `floor ${l.floor.p99.toFixed(2)}: ${(l.wire.p99 / l.floor.p99).toFixed(1)} times it; one commit ${l.bareCommit.p50.toFixed(2)}, ${l.bareCommit.p99.toFixed(2)}`),
-  row('until the intent, p50 and p99 ms', `${l.gate.p50.toFixed(2)}, ${l.gate.p99.toFixed(2)}`, '', `from it to the wire ${l.commit.p50.toFixed(2)}, ${l.commit.p99.toFixed(2)}`),
+    `floor ${l.floor.p99.toFixed(2)}: ${(l.wire.p99 / l.floor.p99).toFixed(1)} times it; one commit ${pair(l.bareCommit)}`),
+  row('until the intent, p50 and p99 ms', pair(l.gate), '',
+    `from it to the wire ${pair(l.commit)}`),
   row('not sent', String(l.missing), '0', `executor ${(l.executorCpu * 100).toFixed(0)} % of a core`),
   row('reconciled, all fills missing, s', s.healed.reconciled.toFixed(1), '≤ 10', `${whole(s)}; ${costs(s.healed)}`),
   row('healed', `${s.healed.recorded} of ${s.fills}`, 'all', s.healed.agrees ? 'position equal' : 'POSITION DIFFERS'),
@@ -34,6 +35,8 @@ export const ordersTable = ({ latency: l, start: s, recovery: r }: OrdersResult)
 
 const row = (what: string, measured: string, limit: string, beside: string): Row => ({ what, measured, limit, 'of the same run': beside });
 const whole = (s: StartResult): string => `${s.openOrders} open orders, ${s.fills} fills of ${s.filledOrders} more`;
-const costs = ({ ready, pages, cpu }: StartFigures): string =>
-  `${ready.toFixed(1)} s from the process's start; ${pages} pages; CPU s: executor ${cpu.executor.toFixed(1)}, PostgreSQL ${cpu.postgres.toFixed(1)}, simulator ${
-    cpu.simulator.toFixed(1)}`;
+const pair = ({ p50, p99 }: { p50: number; p99: number }): string => `${p50.toFixed(2)}, ${p99.toFixed(2)}`;
+const costs = ({ ready, pages, cpu }: StartFigures): string => {
+  const spent = `executor ${cpu.executor.toFixed(1)}, PostgreSQL ${cpu.postgres.toFixed(1)}, simulator ${cpu.simulator.toFixed(1)}`;
+  return `${ready.toFixed(1)} s from the process's start; ${pages} pages; CPU s: ${spent}`;
+};

@@ -70,7 +70,10 @@ export async function benchLatency(asked: number | undefined, seconds: number): 
     await sleep(2_000);
     const { rows } = await db.query<{ label: string; signal_id: string; intent: string }>(
       `SELECT label, signal_id, extract(epoch FROM created_at) * 1000 AS intent FROM orders WHERE signal_id LIKE 'bench-%'`);
-    const seen = rows.flatMap((row) => (wire.seen.has(row.label) ? [{ from: sentAt.get(row.signal_id)!, intent: Number(row.intent), at: wire.seen.get(row.label)! }] : []));
+    const seen = rows.flatMap((row) => {
+      const at = wire.seen.get(row.label);
+      return at === undefined ? [] : [{ from: sentAt.get(row.signal_id)!, intent: Number(row.intent), at }];
+    });
     return {
       signals, perSecond, missing: signals - seen.length, executorCpu, ...floor.result(),
       wire: spread(seen.map((s) => s.at - s.from)), gate: spread(seen.map((s) => s.intent - s.from)), commit: spread(seen.map((s) => s.at - s.intent)),
