@@ -32,7 +32,6 @@ reference_max_age_ms: 60000
 duplicate_window_ms: 0
 repeated_executions: { count: 1000000, window_ms: 1000 }
 runaway: { refused: 1000000, window_ms: 1000 }
-runaway: { refused: 100000, window_ms: 1000 }
 max_clock_offset_ms: 5000
 `;
 
