@@ -61,7 +61,8 @@ export async function benchRecovery(): Promise<RecoveryResult> {
     const { rows } = await db.query<{ label: string; state: string }>(`SELECT label, state FROM orders WHERE signal_id LIKE 'lost-%'`);
     const { entries } = await ledgerOf(url, ['order_request', 'order'], before);
     // Cancellations by label carry labels, too: what was not found is purged.
-    const requests = entries.filter(({ k, method }) => k === 'order_request' && method === 'private/buy').map((entry) => entry['label']).filter((label) => typeof label === 'string');
+    const requests = entries.filter(({ k, method }) => k === 'order_request' && method === 'private/buy').map((entry) => entry['label'])
+      .filter((label) => typeof label === 'string');
     const theirs = new Map(entries.filter(({ k }) => k === 'order').map((entry) => [entry['label'], entry['state']]));
     return {
       inFlight, arrived: rows.filter(({ label }) => theirs.has(label)).length, resolved: resolved * 1000 > PATIENCE_MS ? null : resolved,
