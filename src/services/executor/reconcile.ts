@@ -10,6 +10,8 @@ import { caseUpdate } from './updates.ts';
 
 /** Symbols with activity within this time are skipped: both views move (nautilus#3493). */
 const QUIET_MS = 5_000;
+/** Where it is never quiet, the same difference in so many rounds is no motion: what moves leaves another one each time. */
+const STEADY_ROUNDS = 3;
 /** A disagreement that outlives so many rounds is persistent. */
 const ATTEMPTS = 4;
 /** Fills are asked for again from so long before the newest one, µs: late fills carry old times. */
@@ -36,6 +38,8 @@ export interface ReconcilePorts extends DeskPorts {
 export class ReconciliationAgent {
   readonly #ports: ReconcilePorts;
   readonly #desk: OrderDesk;
+  /** What restless symbols and orders have shown, and in how many rounds on end. */
+  readonly #steady = new Map<string, { seen: string; rounds: number }>();
 
   constructor(ports: ReconcilePorts, desk: OrderDesk) {
     this.#ports = ports;
@@ -76,9 +80,10 @@ export class ReconciliationAgent {
       else await this.#absorb(report);
     }
     const listed = new Set(open.map((report) => report.exchangeOrderId));
-    for (const order of ours) {
-      if (order.exchangeOrderId === null || listed.has(order.exchangeOrderId) || (order.state !== 'OPEN' && order.state !== 'PARTIALLY_FILLED')) continue;
-      if (this.#desk.quietMs(order.symbol) < QUIET_MS) continue;
+    const missing = ours.filter(({ exchangeOrderId: id, state }) => id !== null && !listed.has(id) && (state === 'OPEN' || state === 'PARTIALLY_FILLED'));
+    this.#forget('order', missing.map(({ label }) => label));
+    for (const order of missing) {
+      if (this.#moves(order.symbol, `order ${order.label}`, 'missing')) continue;
       await this.#missing(order);
     }
   }
@@ -124,17 +129,37 @@ export class ReconciliationAgent {
     const symbols = [...new Set([...theirs.map((position) => position.symbol), ...ours.keys()])].sort();
     const found: Disagreement[] = [];
     for (const symbol of symbols) {
-      if (!settled && this.#desk.quietMs(symbol) < QUIET_MS) continue;
       if (this.#isBeingDelivered(symbol) && !theirs.some((position) => position.symbol === symbol)) continue;
       const disagreement = compare(
         symbol,
         ours.get(symbol) ?? ZERO,
         theirs.find((position) => position.symbol === symbol),
       );
+      const differs = disagreement === null ? '' : plain(new Exact(disagreement.theirs).minus(disagreement.ours));
+      if (!settled && this.#moves(symbol, `position ${symbol}`, differs)) continue;
       if (disagreement === null) await this.#healed(symbol);
       else if (await this.#mismatch(disagreement)) found.push(disagreement);
     }
     return found;
+  }
+
+  /** Both views of it may be in motion, so that what they differ in (`seen`) proves nothing yet. */
+  #moves(symbol: string, what: string, seen: string): boolean {
+    if (this.#desk.quietMs(symbol) >= QUIET_MS) {
+      this.#steady.delete(what);
+      return false;
+    }
+    const before = this.#steady.get(what);
+    const rounds = before?.seen === seen ? before.rounds + 1 : 1;
+    if (rounds < STEADY_ROUNDS) this.#steady.set(what, { seen, rounds });
+    else this.#steady.delete(what);
+    return rounds < STEADY_ROUNDS;
+  }
+
+  /** Of this kind only these are still of interest. */
+  #forget(kind: string, names: readonly string[]): void {
+    const kept = new Set(names.map((name) => `${kind} ${name}`));
+    for (const what of this.#steady.keys()) if (what.startsWith(`${kind} `) && !kept.has(what)) this.#steady.delete(what);
   }
 
   /** What has expired is settled without a trade: the log tells, and was not read so far yet. Nothing of it can be traded any more. */

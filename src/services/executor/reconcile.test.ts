@@ -1,0 +1,67 @@
+// The agent where it is never quiet: a strategy that trades all the time must not hide a difference, and motion must not be taken for one.
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { TradingVenue } from '../../exchanges/trading.ts';
+import { MemoryTradingStore } from '../../scripts/chaos/memory_store.ts';
+import { OrderDesk } from './desk.ts';
+import { ReconciliationAgent } from './reconcile.ts';
+
+const PERP = 'BTC-PERPETUAL';
+const AT = 1_790_000_000_000_000;
+
+let nowMs: number;
+let theirs: string;
+let store: MemoryTradingStore;
+let locks: string[];
+let audits: number;
+let agent: ReconciliationAgent;
+
+beforeEach(async () => {
+  [nowMs, theirs, store, locks, audits] = [0, '0', new MemoryTradingStore(), [], 0];
+  await store.nextEpoch();
+  const venue = {
+    positions: () => Promise.resolve([{ symbol: PERP, amount: theirs }]), fills: () => Promise.resolve([]), openOrders: () => Promise.resolve([]),
+  } as unknown as TradingVenue;
+  const ports = {
+    store, venue, clock: { nowMicros: () => AT + nowMs * 1000, monotonicMs: () => nowMs }, pause: () => Promise.reject(new Error('the end')),
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined }, account: 'acc', marketId: 'deribit', epoch: 1,
+    terms: { of: () => null }, fence: () => null, tell: () => undefined, lock: (reason: string) => {
+      locks.push(reason);
+    },
+    booked: { order: () => undefined, fill: () => undefined, position: () => undefined },
+    askAudit: () => {
+      audits++;
+      return Promise.resolve();
+    },
+  };
+  const desk = new OrderDesk(ports);
+  desk.quietMs = () => 100;
+  agent = new ReconciliationAgent(ports, desk);
+});
+
+describe('a symbol that is traded all the time', () => {
+  it('is judged once the difference stays the same: then it opens a case, asks for an audit, and locks in the end', async () => {
+    theirs = '70';
+    const found: number[] = [];
+    for (let round = 0; round < 12; round++) found.push((await agent.positions()).length);
+    expect(found).toEqual([0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1]);
+    expect(audits).toBe(4);
+    expect(locks).toEqual([`Persistent Position Mismatch: ${PERP} ours 0, the exchange's 70`]);
+  });
+
+  it('is left alone while the difference moves', async () => {
+    for (const amount of ['10', '20', '10', '30', '10', '0', '10', '20', '10']) {
+      theirs = amount;
+      expect(await agent.positions()).toEqual([]);
+    }
+    expect(await store.openCases('acc')).toEqual([]);
+  });
+
+  it('has its case healed when both sides agree for as long', async () => {
+    theirs = '70';
+    for (let round = 0; round < 3; round++) await agent.positions();
+    expect((await store.openCases('acc')).map(({ status }) => status)).toEqual(['open']);
+    theirs = '0';
+    for (let round = 0; round < 3; round++) await agent.positions();
+    expect(await store.openCases('acc')).toEqual([]);
+  });
+});
