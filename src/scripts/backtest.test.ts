@@ -169,6 +169,7 @@ price_collar_percent: 2
 reference_max_age_ms: 5000
 duplicate_window_ms: 1000
 repeated_executions: { count: 3, window_ms: 10000 }
+runaway: { refused: 100000, window_ms: 1000 }
 max_clock_offset_ms: 5000
 `);
     const report = await reported(...args('sma-cross', file(), '--risk', risk));

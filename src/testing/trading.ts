@@ -29,6 +29,7 @@ price_collar_percent: 40
 reference_max_age_ms: 60000
 duplicate_window_ms: 0
 repeated_executions: { count: 100000, window_ms: 1000 }
+runaway: { refused: 100000, window_ms: 1000 }
 max_clock_offset_ms: 5000
 `;
 

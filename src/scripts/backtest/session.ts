@@ -5,6 +5,7 @@ import type { FillRecord, PositionRecord } from '../../core/trading/records.ts';
 import type { AccountBook } from '../../services/executor/account_book.ts';
 import type { SignalOutcome } from '../../services/executor/intake.ts';
 import type { InstrumentTerms } from '../../services/executor/ports.ts';
+import { refuse, type Refused } from '../../services/executor/risk/codes.ts';
 import type { RiskView } from '../../services/executor/risk/gate.ts';
 import type { RiskLimits } from '../../services/executor/risk/limits.ts';
 import { heldIn } from '../../services/executor/strategies/runner.ts';
@@ -48,6 +49,7 @@ export class Session {
   readonly #venue: EngineVenue;
   readonly #end = new AbortController();
   #held: Held | null = null;
+  #killed: Refused | null = null;
   #changes = 0;
   #running: Promise<void> = Promise.resolve();
 
@@ -66,10 +68,17 @@ export class Session {
       // Nothing is in doubt here: what the executor repeats by the clock in real life is asked once, at the end (`reconcile`).
       pause: () => new Promise((resolve) => this.#end.signal.addEventListener('abort', () => resolve(), { once: true })),
       tell: quiet, askAudit: () => Promise.resolve(), limits, mintLabel: (strategy) => `bt-${strategy}-${++labels}`,
-      view: (book) => this.#view(book), barred: () => null, reduceOnlyBecause: () => null, signalKey: null, sendWithinMs: 5_000,
+      view: (book) => this.#view(book), barred: () => this.#killed, onRunaway: (reason) => this.#kill(reason), reduceOnlyBecause: () => null, signalKey: null, sendWithinMs: 5_000,
       refused: (code) => this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1),
       onLock: (reason) => (this.locked = reason), signal: this.#end.signal,
     });
+  }
+
+  /** As the kill switch does: nothing is sent any more, what works is cancelled. */
+  #kill(reason: string): void {
+    if (this.#killed !== null) return;
+    this.#killed = refuse('KILL_SWITCH', reason);
+    this.trader.cancelOwn('cancel_by_kill_switch');
   }
 
   /** Books loaded and reconciled: ready for signals. */

@@ -58,7 +58,8 @@ function openLimits(strategy: string, symbol: string, currency: string): RiskLim
       max_open_orders: 1_000, max_orders_per_second: 1_000, max_orders_per_minute: 10_000, max_gross_notional: PLENTY,
       max_daily_loss: { [currency]: PLENTY }, min_available_percent: '0.000001',
     },
-    price_collar_percent: '50', reference_max_age_ms: 1_000_000, duplicate_window_ms: 0, repeated_executions: { count: 1_000_000, window_ms: 1 },
+    price_collar_percent: '50', reference_max_age_ms: 1_000_000, duplicate_window_ms: 0,
+    repeated_executions: { count: 1_000_000, window_ms: 1 }, runaway: { refused: 1_000_000, window_ms: 1 },
     max_clock_offset_ms: 1_000,
   };
 }

@@ -1,5 +1,5 @@
 // Faults that a whole executor must meet, beyond those of executor.test.ts: docs/executor.md, "Faults and what proves them".
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { until as untilWithin } from '../../testing/receiver.ts';
@@ -55,6 +55,20 @@ it('a strategy that runs wild is held by the rates: what is above them is refuse
   expect(sent).toBeLessThanOrEqual(12);
   expect((await orders(ids)).length).toBe(sent);
   expect(await refusals('RATE')).toBeGreaterThanOrEqual(500 - sent);
+}, 180_000);
+
+it('a strategy that goes on running wild pulls the kill switch, which a restart does not forget', async () => {
+  const risk = RISK.replace('max_orders_per_second: 1000', 'max_orders_per_second: 3').replace('refused: 100000', 'refused: 100');
+  stage = await openTradingStage('fault_wild', { risk });
+  await stage.trading();
+  const price = await stage.restingPrice();
+  const ids = await Promise.all(Array.from({ length: 300 }, () => stage.signal({ price, valid_for_ms: 60_000 })));
+  await until(() => answered(ids));
+  expect(readFileSync(stage.killFile, 'utf8')).toMatch(/^manual runs wild: 100 of its orders refused in 1000 ms/);
+  await until(() => stage.account().open_orders.length === 0);
+  const { code } = await stage.answer(await stage.signal({ price, strategy: 'other' }));
+  expect(code).toBe('KILL_SWITCH');
+  expect(await refusals('RATE')).toBeGreaterThanOrEqual(100);
 }, 180_000);
 
 it('the kill switch in a burst: nothing is sent any more, what is on the wire is resolved and cancelled', async () => {

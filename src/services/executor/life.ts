@@ -54,6 +54,10 @@ export async function trade(parts: Trading, leadership: Leadership): Promise<voi
     askAudit: (reason) => askAudit(parts, reason),
     logThrough: () => logKeeper.through,
     refused: (code) => metrics.refusals.inc({ code }),
+    onRunaway: (reason) => {
+      if (parts.kill.cause === null) log.error({ reason }, 'the risk gate pulls the kill switch');
+      parts.kill.pull(reason);
+    },
     onLock: (reason) => keeper.locked(reason),
   });
   const logKeeper = logKeeperOf(parts, trader, life.signal);

@@ -22,6 +22,8 @@ export interface TraderOptions extends Omit<ReconcilePorts, 'fence' | 'booked' |
   signalKey: Buffer | null;
   sendWithinMs: number;
   refused: (code: string) => void;
+  /** A strategy has lost its mind: everything must stop. May be called again and again. */
+  onRunaway: (reason: string) => void;
   /** The executor has locked itself: system state, event, log. */
   onLock: (reason: string) => void;
   /** Aborts when this life ends. */
@@ -58,7 +60,7 @@ export class Trader {
   constructor(options: TraderOptions) {
     this.#options = options;
     this.#intervals = { ...INTERVALS, ...options.intervals };
-    this.#throttle = new Throttle(options.limits);
+    this.#throttle = new Throttle(options.limits, options.onRunaway);
     const ports: ReconcilePorts = {
       ...options,
       fence: (order) => this.#forbids(order.reduceOnly, order.validUntil),

@@ -23,6 +23,7 @@ price_collar_percent: 2
 reference_max_age_ms: 5000
 duplicate_window_ms: 1000
 repeated_executions: { count: 3, window_ms: 10000 }
+runaway: { refused: 4, window_ms: 1000 }
 max_clock_offset_ms: 5000
 `;
 const limits = parseRiskLimits(YAML, 'risk.yml');
@@ -211,23 +212,40 @@ describe('the throttle', () => {
   });
 
   it('bounds orders per second and per minute', () => {
-    const throttle = new Throttle(limits);
+    const throttle = new Throttle(limits, () => undefined);
     const codes = [0, 100, 200, 1100, 1200, 2300, 2400].map((at, n) => throttle.take(wanted(n), at)?.code ?? 'ok');
     expect(codes).toEqual(['ok', 'ok', 'RATE', 'ok', 'ok', 'ok', 'RATE']);
     expect(throttle.take(wanted(20), 60_000)).toBeNull();
   });
 
   it('refuses the same order again within the window', () => {
-    const throttle = new Throttle(limits);
+    const throttle = new Throttle(limits, () => undefined);
     expect([0, 999, 1000].map((at) => throttle.take(wanted(1), at)?.code ?? 'ok')).toEqual(['ok', 'DUPLICATE_ORDER', 'ok']);
   });
 
   it('stops a strategy that executes the same thing again and again', () => {
-    const throttle = new Throttle(limits);
+    const throttle = new Throttle(limits, () => undefined);
     for (const at of [0, 1, 2]) throttle.executed(wanted(1), at);
     expect(throttle.take(wanted(2), 5_000)?.code).toBe('REPEATED');
     expect(throttle.take({ ...wanted(3), side: 'sell' }, 5_000)).toBeNull();
     expect(throttle.take(wanted(4), 10_003)).toBeNull();
+  });
+});
+
+describe('a strategy that runs wild', () => {
+  const wanted = (strategy: string, n: number): Parameters<Throttle['take']>[0] =>
+    ({ strategy, symbol: 'BTC-PERPETUAL', side: 'buy', amount: String(n), price: '90000' });
+
+  it('is told of once so many of its orders were refused within the window, not those of all together, nor over a long time', () => {
+    const told: string[] = [];
+    const throttle = new Throttle(limits, (reason) => told.push(reason));
+    // Two pass, then the rate refuses: three of each within the second.
+    for (let n = 0; n < 8; n++) throttle.take(wanted(n % 2 === 0 ? 'one' : 'two', n), n);
+    expect(told).toEqual([]);
+    throttle.take(wanted('one', 10), 10);
+    expect(told).toEqual(['one runs wild: 4 of its orders refused in 1000 ms']);
+    for (let n = 0; n < 6; n++) throttle.take(wanted('two', 20 + n), 10_000 + n * 300);
+    expect(told).toHaveLength(1);
   });
 });
 
@@ -240,6 +258,7 @@ describe('the risk file', () => {
     ['strategies: [sma-cross]', 'strategies: []', /strategies/],
     ['symbol: ETH_USDC-PERPETUAL', 'symbol: BTC-PERPETUAL', /BTC-PERPETUAL is listed twice/],
     ['max_clock_offset_ms: 5000', '', /max_clock_offset_ms/],
+    ['runaway: { refused: 4, window_ms: 1000 }', '', /runaway/],
     ['strategies:', 'strategies: [', /RISK_FILE risk\.yml: /],
   ])('with %s made %s is refused by name', (from, to, message) => {
     expect(() => parseRiskLimits(YAML.replace(from, to), 'risk.yml')).toThrow(message);

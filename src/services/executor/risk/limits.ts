@@ -51,6 +51,8 @@ const limitsSchema = z.strictObject({
   duplicate_window_ms: z.int().min(0).max(3_600_000),
   /** At most so many executed orders of one strategy, symbol and side in a window. */
   repeated_executions: z.strictObject({ count, window_ms: count }),
+  /** So many orders of one strategy that the rates, the duplicate window or repeated_executions refuse within a window pull the kill switch. */
+  runaway: z.strictObject({ refused: count, window_ms: count }),
   /** Our clock may differ so much from the exchange's. */
   max_clock_offset_ms: count,
 });

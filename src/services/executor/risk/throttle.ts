@@ -18,13 +18,30 @@ export class Throttle {
   #young = 0;
   readonly #contents = new Map<string, number>();
   readonly #executions = new Map<string, number[]>();
+  readonly #refused = new Map<string, number[]>();
+  readonly #onRunaway: (reason: string) => void;
 
-  constructor(limits: RiskLimits) {
+  /** `onRunaway` is told when a strategy has lost its mind, of every further refusal, too: holding it off is not enough then. */
+  constructor(limits: RiskLimits, onRunaway: (reason: string) => void) {
     this.#limits = limits;
+    this.#onRunaway = onRunaway;
   }
 
   /** null: it may go now (and is counted as gone). */
   take(order: ThrottledOrder, nowMs: number): Refused | null {
+    const refused = this.#decide(order, nowMs);
+    if (refused !== null) this.#count(order.strategy, nowMs);
+    return refused;
+  }
+
+  #count(strategy: string, nowMs: number): void {
+    const { refused, window_ms: window } = this.#limits.runaway;
+    const list = [...(this.#refused.get(strategy) ?? []).filter((at) => nowMs - at < window), nowMs].slice(-refused);
+    this.#refused.set(strategy, list);
+    if (list.length >= refused) this.#onRunaway(`${strategy} runs wild: ${list.length} of its orders refused in ${window} ms`);
+  }
+
+  #decide(order: ThrottledOrder, nowMs: number): Refused | null {
     const { account, duplicate_window_ms: window, repeated_executions: repeated } = this.#limits;
     this.#forget(nowMs);
     const content = JSON.stringify([order.strategy, order.symbol, order.side, order.amount, order.price]);

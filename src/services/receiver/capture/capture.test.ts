@@ -144,6 +144,10 @@ describe('the files', () => {
         expect.objectContaining({ type: 'stored', frames: 1 }), { type: 'failed', frames: 1, reason: 'ENOSPC: no space left on device, write' },
       ]);
       expect(readRecordings(folder)[0]?.frames[0]?.text).toBe('first');
+      // Each attempt begins a file: those that came to nothing are not left behind, every ten seconds one.
+      put(noise(400_000));
+      put(noise(400_000));
+      expect(filesOf(folder)).toHaveLength(1);
       for (const name of filesOf(folder)) rmSync(join(folder, name));
       put('later');
       files.close();
