@@ -92,8 +92,10 @@ export class CaptureFiles {
       if (this.#diskBytes > this.#o.maxBytes) this.#prune();
       this.#report({ type: 'stored', bytes: bytes.length, frames, diskBytes: this.#diskBytes });
     } catch (error) {
-      // What is in the file stays readable; what comes later begins another one.
+      // What is in the file stays readable; what comes later begins another one. A file that came to nothing goes.
+      const isEmpty = market.fd !== null && market.bytes === 0;
       shut(market);
+      if (isEmpty) removeIfPossible(join(this.#o.folder, market.name));
       this.#report({ type: 'failed', reason: toError(error).message, frames });
     }
   }
@@ -129,4 +131,13 @@ export class CaptureFiles {
 function shut(market: Market): void {
   if (market.fd !== null) closeSync(market.fd);
   market.fd = null;
+}
+
+/** On a disk in trouble, this may fail as well. */
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // It is pruned with the oldest.
+  }
 }
