@@ -108,6 +108,7 @@ describe('completeness', () => {
         status: 'healing', reason: 'reconnect',
       }],
       nothing_stored: [],
+      dropped: [],
       candles: null,
     });
   });
@@ -169,6 +170,32 @@ describe('completeness --candles', () => {
     expect(ever.out).toContain('2 final 1m candles compared with the stored trades: no difference');
     const mended = await report('--candles', '1m', '--symbol', 'BTCUSDT');
     expect(mended).toMatchObject({ code: 0, ok: true, candles: { resolution: '1m', compared: 1, unpriced: 0, volume_not_compared: [], differences: [] } });
+  });
+
+  it('names the days that retention took away, and does not compare candles with what is gone', async () => {
+    const days = ['2026-10-10', '2026-10-11', '2026-10-12'];
+    await pool.query(`SELECT ensure_day_partitions('public_trades', '2026-10-10', '2026-10-12')`);
+    for (const [n, day] of days.entries()) {
+      await cover(2, day, `{[${n + 1},${n + 1}]}`);
+      await pool.query(
+        `INSERT INTO public_trades (instrument_id, seq, ts, received_at, side, trade_id, price, amount)
+         VALUES (2, $1, $2::timestamptz + interval '30 s', now(), 'buy', $1::int8::text, 10, 2)`, [n + 1, `${day} 12:00Z`]);
+      await pool.query(`INSERT INTO ohlc VALUES (2, '1m', $1, 10, 10, 10, 10, 2, NULL, 1, true, 'stream', now())`, [`${day} 12:00Z`]);
+    }
+    const args = ['--from', '2026-10-10', '--to', '2026-10-12', '--market', 'binance_spot', '--candles', '1m'];
+    const before = JSON.parse((await run([...args, '--json'])).out) as Report;
+    expect(before).toMatchObject({ ok: true, dropped: [], candles: { compared: 1 } });
+    // As the task `partitions` does it. The days on either side stay, as one does whose gaps are still being healed.
+    await pool.query(`SELECT drop_day_partition('public_trades', '2026-10-11')`);
+    await pool.query(`INSERT INTO operator_actions (actor, action, target, reason, detail)
+      VALUES ('maintenance', 'drop_partition', 'public_trades_p20261011', 'older', '{"table": "public_trades", "day": "2026-10-11"}')`);
+    const { code, out } = await run(args);
+    expect(out).toContain('0 final 1m candles compared with the stored trades: no difference\n');
+    expect(out).toContain('2026-10-11: its trades were stored, and dropped by retention since\n');
+    expect(code).toBe(0);
+    // A partition that came again holds what was fetched again.
+    await pool.query(`SELECT ensure_day_partitions('public_trades', '2026-10-11', '2026-10-11')`);
+    expect(JSON.parse((await run([...args, '--json'])).out)).toMatchObject({ dropped: [] });
   });
 });
 

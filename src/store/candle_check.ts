@@ -28,6 +28,7 @@ export interface CandleScope {
 
 // A candle in which recording began or ended holds fewer trades than were made, and nobody lost one: only those that lie
 // between the first and the last stored trade count, or reach up to a neighbouring day that is stored as well.
+// Of a day whose partition was dropped (retention) there is nothing to compare with, though trade_coverage knows of its trades.
 // The first and last price by sequence number are the least and the greatest pair (seq, price): no sorting, no list in memory.
 const CHECK = `
   WITH rebuilt AS (
@@ -42,6 +43,8 @@ const CHECK = `
       CASE WHEN EXISTS (SELECT FROM trade_coverage WHERE instrument_id = $1 AND day = $2::date + 1 AND NOT isempty(seqs))
         THEN $2::date + 1 ELSE max(last_ts) END AS until
     FROM rebuilt
+    HAVING count(*) > 0 OR to_regclass('public_trades_p' || to_char($2::date, 'YYYYMMDD')) IS NOT NULL
+      OR NOT EXISTS (SELECT FROM trade_coverage WHERE instrument_id = $1 AND day = $2::date AND NOT isempty(seqs))
   ), pairs AS (
     SELECT o.open_ts, o.open, o.high, o.low, o.close, o.volume, o.trade_count, r.open AS r_open, r.high AS r_high, r.low AS r_low,
       r.close AS r_close, r.volume AS r_volume, r.trade_count AS r_count, r.off_book, i.amount_unit = i.base AS same_unit

@@ -78,6 +78,15 @@ export async function readCompleteness(db: Db, { marketId, symbol, from, to }: S
   }));
 }
 
+/** Days of the scope whose trades retention has dropped: coverage says that they were stored. `YYYY-MM-DD`, in order. */
+export async function droppedDays(db: Db, { from, to }: Pick<Scope, 'from' | 'to'>): Promise<string[]> {
+  const { rows } = await db.query<{ day: string }>(
+    `SELECT DISTINCT detail->>'day' AS day FROM operator_actions
+     WHERE action = 'drop_partition' AND detail->>'table' = 'public_trades' AND detail->>'day' BETWEEN $1 AND $2
+       AND to_regclass('public_trades_p' || replace(detail->>'day', '-', '')) IS NULL ORDER BY day`, [from, to]);
+  return rows.map(({ day }) => day);
+}
+
 /** The gaps that touch missing numbers of `days`, those that still wait for something first. */
 export async function gapsOfMissing(db: Db, days: readonly DayCompleteness[]): Promise<ToldGap[]> {
   const runs = days.flatMap((day) => day.missingSeqs.map((seqs) => ({ day, seqs })));

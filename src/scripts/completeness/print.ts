@@ -9,7 +9,7 @@ const REASON_WIDTH = 100;
 
 /** All of it, with a newline in the end. */
 export function asText(report: Report): string {
-  const { rows, missing, nothing_stored: silent, totals, candles } = report;
+  const { rows, missing, nothing_stored: silent, dropped, totals, candles } = report;
   const parts: string[] = [];
   if (rows.length > 0) {
     parts.push(table(rows.map((row) => ({
@@ -20,6 +20,7 @@ export function asText(report: Report): string {
   const timed = missing.filter((run) => run.count === null).length;
   parts.push(`${report.from}..${report.to}, ${plural(totals.instruments, 'instrument')}: ${count(totals.expected)} expected, ${count(totals.stored)} stored, `
     + `${count(totals.healed)} healed, ${count(totals.missing)} missing${timed === 0 ? '' : `, and ${plural(timed, 'gap')} without numbers`}\n`);
+  for (const day of dropped) parts.push(`${day}: its trades were stored, and dropped by retention since\n`);
   if (missing.length > 0) {
     parts.push(`\n${table(missing.map((run) => ({
       missing: runText(run), count: run.count === null ? '?' : count(run.count), status: run.status,

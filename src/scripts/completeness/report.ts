@@ -2,7 +2,7 @@
 import { dayText } from '../../core/days.ts';
 import type { Pool } from '../../store/connect.ts';
 import {
-  atOneMoment, gapsOfMissing, readCompleteness, strayGaps, type DayCompleteness, type Scope, type ScopeInstrument, type StrayGap, type ToldGap,
+  atOneMoment, droppedDays, gapsOfMissing, readCompleteness, strayGaps, type DayCompleteness, type Scope, type ScopeInstrument, type StrayGap, type ToldGap,
 } from '../../store/completeness.ts';
 import { checkCandles, type CandleDifference } from '../../store/candle_check.ts';
 import { subtractRanges } from '../../store/coverage.ts';
@@ -57,6 +57,8 @@ export interface Report {
   rows: ReportRow[];
   missing: MissingRun[];
   nothing_stored: { market_id: string; symbol: string; missing: number }[];
+  /** Days of the rows whose trades were stored and are gone since: retention dropped them. */
+  dropped: string[];
   candles: CandleReport | null;
 }
 
@@ -66,9 +68,9 @@ const UNTOLD = { status: 'untold', reason: 'hole between stored trades' };
 export async function buildReport(
   pool: Pool, scope: Scope, wanted: readonly ScopeInstrument[], candles: { width: CandleWidth; instruments: readonly ScopeInstrument[] } | null,
 ): Promise<Report> {
-  const { days, gaps, strays } = await atOneMoment(pool, async (db) => {
+  const { days, gaps, strays, gone } = await atOneMoment(pool, async (db) => {
     const found = await readCompleteness(db, scope);
-    return { days: found, gaps: await gapsOfMissing(db, found), strays: await strayGaps(db, scope) };
+    return { days: found, gaps: await gapsOfMissing(db, found), strays: await strayGaps(db, scope), gone: await droppedDays(db, scope) };
   });
   const missing = [...runsOf(days, gaps), ...strays.flatMap(strayRuns)];
   const seen = new Set(days.map(keyOf));
@@ -93,6 +95,7 @@ export async function buildReport(
       market_id: marketId, symbol,
       missing: missing.reduce((total, run) => total + (run.market_id === marketId && run.symbol === symbol ? run.count ?? 0 : 0), 0),
     })),
+    dropped: gone.filter((day) => days.some((row) => row.day === day && row.stored > 0)),
     candles: checked,
   };
 }
