@@ -199,6 +199,21 @@ describe('the file', () => {
     expect(none).toMatchObject({ code: 0, error: '', out: expect.stringContaining(': 0 rows,') as string });
   }, 60_000);
 
+  it('says which of its days retention has dropped', async () => {
+    await pool.query(`INSERT INTO trade_coverage VALUES (2, '2026-10-11', '{[1,5]}'), (2, '2026-10-12', '{[6,9]}'), (1, '2026-10-13', '{[1,5]}')`);
+    await pool.query(`INSERT INTO operator_actions (actor, action, target, reason, detail)
+      SELECT 'maintenance', 'drop_partition', 'p', 'older', jsonb_build_object('table', 'public_trades', 'day', '2026-10-' || n) FROM generate_series(11, 13) AS n`);
+    const odd = (name: string, to: string): string[] =>
+      ['--market', 'deribit', '--symbol', 'ODD', '--kind', 'trades', '--from', '2026-10-01', '--to', to, '--out', join(folder, name)];
+    expect(await run(...odd('one.csv', '2026-10-11'))).toMatchObject({
+      code: 0, error: 'export: not in the file, since retention has dropped them: trades of 2026-10-11\n',
+    });
+    expect(await run(...odd('two.csv', '2026-11-10'))).toMatchObject({
+      code: 0, error: 'export: not in the file, since retention has dropped them: trades of 2 days from 2026-10-11 to 2026-10-12\n',
+      out: expect.stringContaining(': 2 rows,') as string,
+    });
+  });
+
   it('is never replaced without --force', async () => {
     const out = join(folder, 'mine.csv');
     writeFileSync(out, 'mine');

@@ -1,12 +1,12 @@
 // `npm run export`: trades or candles of one instrument as a Parquet or CSV file, exact to the last digit, in constant memory.
 // Exit code 0 done, 1 failed (no file is left), 2 bad usage.
-import { dayStartMicros, dayOfMicros } from '../core/days.ts';
+import { dayStartMicros, dayOfMicros, dayText } from '../core/days.ts';
 import { UsageError, toError } from '../core/errors.ts';
 import { MARKETS } from '../exchanges/registry.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { loadConfig } from '../runtime/env.ts';
-import { atOneMoment, instrumentsOf } from '../store/completeness.ts';
-import { closePool, createPool, type Pool } from '../store/connect.ts';
+import { atOneMoment, droppedDays, instrumentsOf } from '../store/completeness.ts';
+import { closePool, createPool, type Client, type Pool } from '../store/connect.ts';
 import { exportColumns, exportInstrument, measureExport, narrowScope, readExport, type ExportScope, type ExportSize } from '../store/export.ts';
 import { migrationStatus } from '../store/migrate.ts';
 import { didYouMean } from './completeness/options.ts';
@@ -44,6 +44,15 @@ function writerOf(file: OutFile, options: ExportOptions, { instrument, kind }: E
   return new ParquetTableWriter(file, { columns, instrument, size, about });
 }
 
+/** A file that lacks days which `npm run completeness` counts as stored says so. */
+async function tellDropped(db: Pick<Client, 'query'>, { kind, instrument, from, until }: ExportScope): Promise<void> {
+  if (kind !== 'trades' || until <= from) return;
+  const days = await droppedDays(db, { from: dayText(dayOfMicros(from)), to: dayText(dayOfMicros(until - 1)) }, instrument.instrumentId);
+  if (days.length === 0) return;
+  const which = days.length === 1 ? days[0] : `${days.length} days from ${days[0]} to ${days.at(-1)}`;
+  process.stderr.write(`export: not in the file, since retention has dropped them: trades of ${which}\n`);
+}
+
 /** Writes the file; returns the line that says so. Leaves none when it fails or `signal` aborts. */
 async function exportRows(pool: Pool, options: ExportOptions, signal: AbortSignal): Promise<string> {
   const scope = await scopeOf(pool, options);
@@ -51,6 +60,7 @@ async function exportRows(pool: Pool, options: ExportOptions, signal: AbortSigna
   const file = await OutFile.create(options.out);
   try {
     const rows = await atOneMoment(pool, async (db) => {
+      await tellDropped(db, scope);
       const held = await narrowScope(db, scope);
       const size = await measureExport(db, held);
       const progress = new Progress(process.stderr, size.rows, () => clock.monotonicMs());

@@ -78,12 +78,15 @@ export async function readCompleteness(db: Db, { marketId, symbol, from, to }: S
   }));
 }
 
-/** Days of the scope whose trades retention has dropped: coverage says that they were stored. `YYYY-MM-DD`, in order. */
-export async function droppedDays(db: Db, { from, to }: Pick<Scope, 'from' | 'to'>): Promise<string[]> {
+/** Days of the scope whose trades (of the instrument, or of any) were stored, and dropped by retention since. `YYYY-MM-DD`, in order. */
+export async function droppedDays(db: Db, { from, to }: Pick<Scope, 'from' | 'to'>, instrumentId: number | null = null): Promise<string[]> {
   const { rows } = await db.query<{ day: string }>(
     `SELECT DISTINCT detail->>'day' AS day FROM operator_actions
      WHERE action = 'drop_partition' AND detail->>'table' = 'public_trades' AND detail->>'day' BETWEEN $1 AND $2
-       AND to_regclass('public_trades_p' || replace(detail->>'day', '-', '')) IS NULL ORDER BY day`, [from, to]);
+       AND to_regclass('public_trades_p' || replace(detail->>'day', '-', '')) IS NULL
+       AND ($3::int IS NULL OR EXISTS (SELECT FROM trade_coverage c
+         WHERE c.instrument_id = $3 AND c.day = (detail->>'day')::date AND NOT isempty(c.seqs)))
+     ORDER BY day`, [from, to, instrumentId]);
   return rows.map(({ day }) => day);
 }
 
