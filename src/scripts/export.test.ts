@@ -202,7 +202,8 @@ describe('the file', () => {
   it('says which of its days retention has dropped', async () => {
     await pool.query(`INSERT INTO trade_coverage VALUES (2, '2026-10-11', '{[1,5]}'), (2, '2026-10-12', '{[6,9]}'), (1, '2026-10-13', '{[1,5]}')`);
     await pool.query(`INSERT INTO operator_actions (actor, action, target, reason, detail)
-      SELECT 'maintenance', 'drop_partition', 'p', 'older', jsonb_build_object('table', 'public_trades', 'day', '2026-10-' || n) FROM generate_series(11, 13) AS n`);
+      SELECT 'maintenance', 'drop_partition', 'p', 'older', jsonb_build_object('table', 'public_trades', 'day', '2026-10-' || n)
+      FROM generate_series(11, 13) AS n`);
     const odd = (name: string, to: string): string[] =>
       ['--market', 'deribit', '--symbol', 'ODD', '--kind', 'trades', '--from', '2026-10-01', '--to', to, '--out', join(folder, name)];
     expect(await run(...odd('one.csv', '2026-10-11'))).toMatchObject({
