@@ -43,7 +43,7 @@ export function createPost(baseUrl: string, options: PostOptions): (url: string,
     const sent = open(url, { method: 'POST', agent, headers: { ...headers, 'accept-encoding': 'gzip', 'content-length': Buffer.byteLength(body) } });
     const timer = setTimeout(() => {
       late = true;
-      sent.destroy(new Error('deadline'));
+      fail(new Error('deadline'));
     }, timeoutMs);
     const end = (): unknown => sent.destroy(toError(signal?.reason));
     signal?.addEventListener('abort', end, { once: true });
@@ -60,6 +60,10 @@ export function createPost(baseUrl: string, options: PostOptions): (url: string,
     sent.once('error', fail);
     // Later errors of a socket that is given up are nobody's.
     sent.on('error', () => undefined);
+    // Of an answer that asks for another protocol Node tells nothing but this.
+    sent.once('close', () => {
+      if (status === 0) fail(new Error('the connection ended without an answer'));
+    });
     sent.once('response', (response) => {
       status = response.statusCode ?? 0;
       readText(response, maxBytes).then((text) => {
