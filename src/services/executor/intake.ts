@@ -89,7 +89,8 @@ export class SignalIntake {
     if (closed !== null) return this.#refuseOrder(closed, signal);
     const seen = await view(wanted.symbol);
     // From here to the reservation nothing is awaited: the next signal is judged with this order.
-    const verdict = judge(wanted, seen, limits);
+    // The books are looked at now: while the view was on its way another strategy's order may have been reserved.
+    const verdict = judge(wanted, { ...seen, positions: book.positions(), working: book.working() }, limits);
     if ('code' in verdict) return this.#refuseOrder(verdict, signal);
     const no = barred() ?? throttle.take({ ...wanted, ...verdict }, clock.monotonicMs());
     if (no !== null) return this.#refuseOrder(no, signal);
