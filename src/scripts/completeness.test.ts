@@ -1,7 +1,7 @@
 // The command as a process: what it prints, and with which exit code.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../runtime/clock.ts';
 import { createPool, type Pool } from '../store/connect.ts';
 import { freshDatabase, type FreshDatabase } from '../testing/servers.ts';
@@ -131,6 +131,26 @@ describe('completeness', () => {
     expect(await run([...RANGE, '--symbol', 'BTC-1JAN30'])).toMatchObject({
       code: 1, out: expect.stringMatching(/0 missing, and 1 gap without numbers[\s\S]*2026-11-12T00:00:00Z\.\.2026-11-12T00:10:00Z +\? +open/) as string,
     });
+  });
+
+  it('looks again at a hole that nobody told of: another distributor may be about to store it', async () => {
+    await cover(1, '2026-11-11', '{[1,9],[15,20]}');
+    const lock = await pool.connect();
+    try {
+      // What the command reads last: it has seen the hole by then.
+      await lock.query('BEGIN; LOCK TABLE operator_actions IN ACCESS EXCLUSIVE MODE');
+      const told = run(RANGE);
+      await vi.waitFor(async () => {
+        const { rows } = await pool.query(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'completeness'
+          AND wait_event_type = 'Lock'`);
+        expect(rows).toHaveLength(1);
+      }, { timeout: 10_000, interval: 10 });
+      await pool.query(`UPDATE trade_coverage SET seqs = '{[1,20]}'`);
+      await lock.query('ROLLBACK');
+      expect(await told).toMatchObject({ code: 0, out: expect.stringContaining(': 20 expected, 20 stored, 0 healed, 0 missing') as string });
+    } finally {
+      lock.release();
+    }
   });
 
   it('looks at yesterday and today unless said', async () => {

@@ -1,4 +1,5 @@
 // What `npm run completeness` found: the rows, every missing run with the gap that tells of it, and who has nothing stored.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { dayText } from '../../core/days.ts';
 import type { Pool } from '../../store/connect.ts';
 import {
@@ -62,16 +63,15 @@ export interface Report {
   candles: CandleReport | null;
 }
 
+const LOOKS = 3;
+const SETTLE_MS = 1_000;
 const UNTOLD = { status: 'untold', reason: 'hole between stored trades' };
 
 /** `wanted` are instruments of the scope that shall be named when nothing of them is stored. */
 export async function buildReport(
   pool: Pool, scope: Scope, wanted: readonly ScopeInstrument[], candles: { width: CandleWidth; instruments: readonly ScopeInstrument[] } | null,
 ): Promise<Report> {
-  const { days, gaps, strays, gone } = await atOneMoment(pool, async (db) => {
-    const found = await readCompleteness(db, scope);
-    return { days: found, gaps: await gapsOfMissing(db, found), strays: await strayGaps(db, scope), gone: await droppedDays(db, scope) };
-  });
+  const { days, gaps, strays, gone } = await settledLook(pool, scope);
   const missing = [...runsOf(days, gaps), ...strays.flatMap(strayRuns)];
   const seen = new Set(days.map(keyOf));
   const silent = new Map([...wanted, ...strays].filter((one) => !seen.has(keyOf(one))).map((one) => [keyOf(one), one]));
@@ -98,6 +98,30 @@ export async function buildReport(
     dropped: gone.filter((day) => days.some((row) => row.day === day && row.stored > 0)),
     candles: checked,
   };
+}
+
+interface Look {
+  days: DayCompleteness[];
+  gaps: ToldGap[];
+  strays: StrayGap[];
+  gone: string[];
+}
+
+const lookAt = (pool: Pool, scope: Scope): Promise<Look> => atOneMoment(pool, async (db) => {
+  const days = await readCompleteness(db, scope);
+  return { days, gaps: await gapsOfMissing(db, days), strays: await strayGaps(db, scope), gone: await droppedDays(db, scope) };
+});
+
+/**
+ * Two distributors commit in any order: for an instant the later trades are there and the earlier are not. A hole that nobody told of is
+ * looked at again when such a batch has long been stored.
+ */
+async function settledLook(pool: Pool, scope: Scope): Promise<Look> {
+  for (let look = 1; ; look++) {
+    const found = await lookAt(pool, scope);
+    if (look === LOOKS || runsOf(found.days, found.gaps).every(({ status }) => status !== UNTOLD.status)) return found;
+    await sleep(SETTLE_MS);
+  }
 }
 
 const keyOf = ({ marketId, symbol }: { marketId: string; symbol: string }): string => `${marketId} ${symbol}`;
