@@ -12,6 +12,8 @@ import { readAnswer } from './reports.ts';
 const SCOPE = 'session:executor trade:read_write account:read wallet:none';
 /** Renewed after this part of its life: an order must never be the one that finds it expired. */
 const RENEW_AFTER = 0.7;
+/** Until then orders go out with it all the same: they do not wait for the renewal. */
+const GOOD_FOR = 0.95;
 
 const tokenSchema = z.object({ access_token: z.string().min(1), expires_in: whole, scope: z.string() });
 
@@ -19,7 +21,7 @@ export class Session {
   readonly #rpc: RpcCall;
   readonly #credentials: Credentials;
   readonly #clock: Clock;
-  #token: { value: string; renewAtMs: number; scope: string } | null = null;
+  #token: { value: string; renewAtMs: number; endsAtMs: number; scope: string } | null = null;
   #login: Promise<string> | null = null;
 
   constructor(rpc: RpcCall, credentials: Credentials, clock: Clock) {
@@ -38,10 +40,13 @@ export class Session {
     return this.#login;
   }
 
-  /** The token that is good now, or null: for those who must not wait. */
+  /** The token that is good now, or null: for those who must not wait. Whoever asks late in its life sets off the renewal. */
   ready(): string | null {
     const token = this.#token;
-    return token !== null && this.#clock.monotonicMs() < token.renewAtMs ? token.value : null;
+    const nowMs = this.#clock.monotonicMs();
+    if (token !== null && nowMs < token.renewAtMs) return token.value;
+    void this.token().catch(() => undefined);
+    return token !== null && nowMs < token.endsAtMs ? token.value : null;
   }
 
   /** The exchange refused the token: the next call logs in again. */
@@ -59,7 +64,8 @@ export class Session {
       throw error;
     });
     const { access_token: value, expires_in: seconds, scope } = readAnswer(tokenSchema, answer, 'public/auth');
-    this.#token = { value, scope, renewAtMs: this.#clock.monotonicMs() + seconds * 1000 * RENEW_AFTER };
+    const [nowMs, life] = [this.#clock.monotonicMs(), seconds * 1000];
+    this.#token = { value, scope, renewAtMs: nowMs + life * RENEW_AFTER, endsAtMs: nowMs + life * GOOD_FOR };
     return value;
   }
 

@@ -16,21 +16,27 @@ const ORDER: OrderRequest = {
 };
 
 /** A venue on an exchange that answers as `answers` says; what it was asked. */
-async function venueOf(answers: (method: string) => unknown, currencies: readonly string[] = ['BTC']): Promise<{ venue: DeribitVenue; asked: string[] }> {
+async function venueOf(
+  answers: (method: string) => unknown, currencies: readonly string[] = ['BTC'],
+): Promise<{ venue: DeribitVenue; asked: string[]; logins: { count: number; work: boolean }; time: { ms: number } }> {
   const asked: string[] = [];
+  const [logins, time] = [{ count: 0, work: true }, { ms: 0 }];
   const rpc: RpcCall = (method, params) => {
-    if (method === 'public/auth') return Promise.resolve(TOKEN);
+    if (method === 'public/auth') {
+      logins.count++;
+      return logins.work ? Promise.resolve(TOKEN) : Promise.reject(new RpcTransportError(method, 'no answer', { sent: true, status: 0 }));
+    }
     // What it logs in for.
     if (method === 'private/get_open_orders') return Promise.resolve([]);
     asked.push(`${method} ${String(params['currency'] ?? params['label'])}`);
     return Promise.resolve().then(() => answers(method));
   };
   const venue = new DeribitVenue({
-    rpc, credentials: { clientId: 'id', clientSecret: 'secret' }, clock: { nowMicros: () => 1_790_000_000_000_000, monotonicMs: () => 0 }, currencies,
+    rpc, credentials: { clientId: 'id', clientSecret: 'secret' }, clock: { nowMicros: () => 1_790_000_000_000_000, monotonicMs: () => time.ms }, currencies,
     offset: () => 0, pause: () => Promise.resolve(), events: () => (async function* none() { /* tells nothing */ })(),
   });
   await venue.openOrders();
-  return { venue, asked };
+  return { venue, asked, logins, time };
 }
 const failing = (error: Error) => (): never => {
   throw error;
@@ -61,6 +67,27 @@ describe('an order request', () => {
   it.each(ODD)('answered with %s is unknown: it is most likely there', async (text) => {
     const { venue } = await venueOf(() => parseExact(text));
     expect((await venue.submit(ORDER)).kind).toBe('unknown');
+  });
+});
+
+describe('a token near its end', () => {
+  const gone = failing(new RpcError('private/buy', 10_009, 'not_enough_funds', ''));
+
+  it('is renewed, and orders go out with it meanwhile', async () => {
+    const { venue, asked, logins, time } = await venueOf(gone);
+    time.ms = 700_000;
+    expect((await venue.submit(ORDER)).kind).toBe('refused');
+    expect([asked.length, logins.count]).toEqual([1, 2]);
+  });
+
+  it('that cannot be renewed is used until shortly before it ends, and no longer', async () => {
+    const { venue, asked, logins, time } = await venueOf(gone);
+    logins.work = false;
+    time.ms = 850_000;
+    expect((await venue.submit(ORDER)).kind).toBe('refused');
+    time.ms = 895_000;
+    expect(await venue.submit(ORDER)).toEqual({ kind: 'not_sent', reason: 'not logged in' });
+    expect(asked).toHaveLength(1);
   });
 });
 

@@ -176,10 +176,7 @@ export class DeribitVenue implements TradingVenue {
    * for one would leave after its checks were made.
    */
   async #write(method: string, params: Readonly<Record<string, unknown>>, token: string | null): Promise<WriteOutcome> {
-    if (token === null) {
-      void this.#session.token().catch(() => undefined);
-      return { kind: 'not_sent', reason: 'not logged in' };
-    }
+    if (token === null) return { kind: 'not_sent', reason: 'not logged in' };
     try {
       return { kind: 'answer', answer: await this.#options.rpc(method, params, { token }) };
     } catch (error) {
