@@ -68,7 +68,8 @@ export class Session {
       // Nothing is in doubt here: what the executor repeats by the clock in real life is asked once, at the end (`reconcile`).
       pause: () => new Promise((resolve) => this.#end.signal.addEventListener('abort', () => resolve(), { once: true })),
       tell: quiet, askAudit: () => Promise.resolve(), limits, mintLabel: (strategy) => `bt-${strategy}-${++labels}`,
-      view: (book) => this.#view(book), barred: () => this.#killed, onRunaway: (reason) => this.#kill(reason), reduceOnlyBecause: () => null, signalKey: null, sendWithinMs: 5_000,
+      view: (book) => this.#view(book), barred: () => this.#killed, onRunaway: (reason) => this.#kill(reason),
+      reduceOnlyBecause: () => null, signalKey: null, sendWithinMs: 5_000,
       refused: (code) => this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1),
       onLock: (reason) => (this.locked = reason), signal: this.#end.signal,
     });

@@ -69,7 +69,8 @@ export class Life {
         reference: (name) => this.#reference(name), positions: book.positions(), working: book.working(), now: time.clock.nowMicros(),
         account: () => ({ equity: '1000000', available: '1000000', mark: '1000000', ageMs: 0 }),
       }),
-      barred: () => null, onRunaway: () => undefined, reduceOnlyBecause: () => (options.healthy() ? null : 'not HEALTHY'), signalKey: null, sendWithinMs: 2_000, refused: () => undefined,
+      barred: () => null, onRunaway: () => undefined,
+      reduceOnlyBecause: () => (options.healthy() ? null : 'not HEALTHY'), signalKey: null, sendWithinMs: 2_000, refused: () => undefined,
       askAudit: () => Promise.resolve(), signal: new AbortController().signal,
       onLock: (reason) => {
         options.onLock(reason);

@@ -48,7 +48,8 @@ const LIMITS: RiskLimits = {
     max_open_orders: 50, max_orders_per_second: 50, max_orders_per_minute: 500, max_gross_notional: '1000000000',
     max_daily_loss: { BTC: '1000', USDC: '1000000' }, min_available_percent: '1',
   },
-  price_collar_percent: '10', reference_max_age_ms: 5_000, duplicate_window_ms: 0, repeated_executions: { count: 1_000, window_ms: 60_000 }, runaway: { refused: 1_000_000, window_ms: 1 },
+  price_collar_percent: '10', reference_max_age_ms: 5_000, duplicate_window_ms: 0, repeated_executions: { count: 1_000, window_ms: 60_000 },
+  runaway: { refused: 1_000_000, window_ms: 1 },
   max_clock_offset_ms: 1_000,
 };
 
