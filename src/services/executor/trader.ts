@@ -1,6 +1,7 @@
 // One life of the executor: books loaded, private stream open, everything reconciled, then signals. It is composed of injected parts
 // alone; main.ts gives it the real ones, the safety checker those of virtual time.
 import { toError } from '../../core/errors.ts';
+import type { FillRecord } from '../../core/trading/records.ts';
 import { VenueError, type PrivateEvent } from '../../exchanges/trading.ts';
 import { AccountBook } from './account_book.ts';
 import { OrderDesk } from './desk.ts';
@@ -68,7 +69,7 @@ export class Trader {
       booked: {
         order: (order) => this.book.order(order),
         position: (position) => this.book.position(position),
-        fill: (fill) => this.#executed(fill.exchangeOrderId, fill.label, fill.symbol, fill.side),
+        fill: (fill) => this.#executed(fill),
       },
     };
     this.desk = new OrderDesk(ports);
@@ -161,10 +162,13 @@ export class Trader {
     return this.#options.clock.nowMicros() >= validUntil ? 'its time has passed' : null;
   }
 
-  #executed(exchangeOrderId: string, label: string, symbol: string, side: 'buy' | 'sell'): void {
+  #executed({ exchangeOrderId, label, symbol, side, ts }: FillRecord): void {
+    const { clock, limits } = this.#options;
+    // What is caught up with after a start, or found by an audit, happened long ago.
+    if (clock.nowMicros() - ts >= limits.repeated_executions.window_ms * 1000) return;
     // Ours have labels: all live orders are looked through for what has none.
     const order = label === '' ? this.book.live.find((live) => live.exchangeOrderId === exchangeOrderId) : this.book.find(label);
-    if (order?.origin === 'own') this.#throttle.executed({ strategy: order.strategy, symbol, side }, this.#options.clock.monotonicMs());
+    if (order?.origin === 'own') this.#throttle.executed({ label: order.label, strategy: order.strategy, symbol, side }, clock.monotonicMs());
   }
 
   async #stream(): Promise<void> {

@@ -7,7 +7,7 @@ export const REFUSALS = {
   UNKNOWN_STRATEGY: 'the risk file does not allow the strategy',
   UNKNOWN_INSTRUMENT: 'no such instrument',
   NOT_ALLOWED: 'the risk file does not allow the instrument',
-  NOT_TRADABLE: 'the instrument has expired or is not open',
+  NOT_TRADABLE: 'the instrument has expired, is not open, or is a combo',
   BAD_AMOUNT: 'the amount is no positive plain decimal',
   BAD_PRICE: 'the price is no plain decimal that the instrument can have',
   OFF_TICK: 'the price is not on the tick',

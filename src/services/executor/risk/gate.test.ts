@@ -65,6 +65,8 @@ const option: InstrumentTerms = {
   amountStep: '0.1',
   expiryTs: NOW + 1,
 };
+/** A spread: its price is near zero, and its fills are positions in two other instruments. */
+const combo: InstrumentTerms = { ...inverse, symbol: 'BTC-FS-27NOV26_PERP', kind: 'combo', reciprocal: false };
 const TERMS = new Map([inverse, linear, option].map((terms) => [terms.symbol, terms]));
 const MARKS: Record<string, [string, string]> = {
   'BTC-PERPETUAL': ['90000', '90000'],
@@ -116,6 +118,7 @@ describe('the risk gate', () => {
     ['an unknown instrument', 'UNKNOWN_INSTRUMENT', {}, { terms: null }],
     ['an instrument that is not allowed', 'NOT_ALLOWED', { symbol: 'SOL-PERPETUAL' }, { terms: { ...inverse, symbol: 'SOL-PERPETUAL' } }],
     ['an instrument that is not open', 'NOT_TRADABLE', {}, { terms: { ...inverse, status: 'settlement' } }],
+    ['a combo', 'NOT_TRADABLE', { symbol: combo.symbol, price: '0.5' }, { terms: combo }],
     ['an expired instrument', 'NOT_TRADABLE', {}, { terms: { ...inverse, expiryTs: NOW } }],
     ...['NaN', '-10', '0', '0.0', '1e2', 'Infinity', '', ' 10', '10 ', '0x10', '1_000'].map(
       (amount) => [`amount ${JSON.stringify(amount)}`, 'BAD_AMOUNT', { amount }, {}] as never,
@@ -225,10 +228,19 @@ describe('the throttle', () => {
 
   it('stops a strategy that executes the same thing again and again', () => {
     const throttle = new Throttle(limits, () => undefined);
-    for (const at of [0, 1, 2]) throttle.executed(wanted(1), at);
+    for (const at of [0, 1, 2]) throttle.executed({ ...wanted(1), label: `order ${at}` }, at);
     expect(throttle.take(wanted(2), 5_000)?.code).toBe('REPEATED');
     expect(throttle.take({ ...wanted(3), side: 'sell' }, 5_000)).toBeNull();
     expect(throttle.take(wanted(4), 10_003)).toBeNull();
+  });
+});
+
+describe('an order that is filled in many parts', () => {
+  it('is one execution', () => {
+    const throttle = new Throttle(limits, () => undefined);
+    const order = { strategy: 'sma-cross', symbol: 'BTC-PERPETUAL', side: 'buy' as const, amount: '10', price: '90000' };
+    for (let at = 0; at < 50; at++) throttle.executed({ ...order, label: at < 25 ? 'a' : 'b' }, at);
+    expect(throttle.take(order, 100)).toBeNull();
   });
 });
 

@@ -63,6 +63,8 @@ export function judge(order: WantedOrder, view: RiskView, limits: RiskLimits): R
   const { terms } = view;
   // A name of one market may be another's, too.
   if (terms === null || terms.marketId !== order.marketId) return refuse('UNKNOWN_INSTRUMENT', `${order.marketId} ${order.symbol}`);
+  // Its fills become positions in its legs, and its price is their difference: none of the limits below would hold it.
+  if (terms.kind === 'combo') return refuse('NOT_TRADABLE', 'a combo: trade its legs');
   const limit = limits.instruments.find((entry) => entry.symbol === order.symbol);
   if (limit === undefined) return refuse('NOT_ALLOWED', order.symbol);
   if (terms.status !== 'open') return refuse('NOT_TRADABLE', `status ${terms.status}`);
@@ -97,8 +99,7 @@ function checkForm(order: WantedOrder, terms: InstrumentTerms): Refused | { amou
     return refuse('BAD_ORDER', `post_only with ${order.timeInForce}`);
   }
   const price = order.price === null ? null : exact(order.price);
-  // Combos alone have prices at or below zero.
-  if (price === null || (terms.kind !== 'combo' && price.lte(0))) return refuse('BAD_PRICE', order.price ?? 'missing');
+  if (price === null || price.lte(0)) return refuse('BAD_PRICE', order.price ?? 'missing');
   const tick = tickAt(terms, price);
   return onStep(price, tick) ? { amount, price } : refuse('OFF_TICK', `${order.price} with tick ${plain(tick)}`);
 }

@@ -17,7 +17,8 @@ export class Throttle {
   #sent: number[] = [];
   #young = 0;
   readonly #contents = new Map<string, number>();
-  readonly #executions = new Map<string, number[]>();
+  /** Of each kind: its orders that were filled, by label, with the time of their first fill; ascending. */
+  readonly #executions = new Map<string, Map<string, number>>();
   readonly #refused = new Map<string, number[]>();
   readonly #onRunaway: (reason: string) => void;
 
@@ -51,28 +52,30 @@ export class Throttle {
     const lastSecond = this.#sent.length - 1 - this.#sent.findLastIndex((at) => nowMs - at >= 1_000);
     if (lastSecond >= account.max_orders_per_second) return refuse('RATE', `${lastSecond} in a second`);
     if (lastMinute >= account.max_orders_per_minute) return refuse('RATE', `${lastMinute} in a minute`);
-    const executed = this.#executions.get(kindOf(order))?.length ?? 0;
+    const executed = this.#executions.get(kindOf(order))?.size ?? 0;
     if (executed >= repeated.count) return refuse('REPEATED', `${executed} in ${repeated.window_ms} ms`);
     this.#sent.push(nowMs);
     this.#contents.set(content, nowMs);
     return null;
   }
 
-  /** An order of this kind was filled: what a strategy that has lost its mind does again and again. */
-  executed(order: Pick<ThrottledOrder, 'strategy' | 'symbol' | 'side'>, nowMs: number): void {
-    const list = this.#executions.get(kindOf(order)) ?? [];
-    list.push(nowMs);
-    this.#executions.set(kindOf(order), list);
+  /** An order of this kind was filled: what a strategy that has lost its mind does again and again. In however many parts: it counts once. */
+  executed(order: Pick<ThrottledOrder, 'strategy' | 'symbol' | 'side'> & { label: string }, nowMs: number): void {
+    const filled = this.#executions.get(kindOf(order)) ?? new Map<string, number>();
+    if (!filled.has(order.label)) filled.set(order.label, nowMs);
+    this.#executions.set(kindOf(order), filled);
   }
 
   #forget(nowMs: number): void {
     while (this.#young < this.#sent.length && nowMs - this.#sent[this.#young]! >= 60_000) this.#young++;
     if (this.#young > 1_000) [this.#sent, this.#young] = [this.#sent.slice(this.#young), 0];
     for (const [content, at] of this.#contents) if (nowMs - at >= this.#limits.duplicate_window_ms) this.#contents.delete(content);
-    for (const [kind, times] of this.#executions) {
-      const old = times.findIndex((at) => nowMs - at < this.#limits.repeated_executions.window_ms);
-      if (old === -1) this.#executions.delete(kind);
-      else if (old > 0) times.splice(0, old);
+    for (const [kind, filled] of this.#executions) {
+      for (const [label, at] of filled) {
+        if (nowMs - at < this.#limits.repeated_executions.window_ms) break;
+        filled.delete(label);
+      }
+      if (filled.size === 0) this.#executions.delete(kind);
     }
   }
 }
