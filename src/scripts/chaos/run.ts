@@ -102,7 +102,8 @@ class ChaosRun {
     this.#exchange.still = true;
     await this.#time.run(START_MS + FAULTS_MS + HEAL_MS + STILL_MS);
     const violations = judgeRun({
-      store: this.#store, exchange: this.#exchange, wire: this.#wire, locked: this.#life?.trader.locked ?? null, edited: this.#operated['position'] !== undefined, account: ACCOUNT,
+      store: this.#store, exchange: this.#exchange, wire: this.#wire, locked: this.#life?.trader.locked ?? null, account: ACCOUNT,
+      edited: this.#operated['position'] !== undefined,
       signals: this.#signals.map(({ id, acked }) => ({ id, acked })),
     });
     const states = this.#store.events.map((event) => event.to);
