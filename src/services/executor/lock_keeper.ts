@@ -21,6 +21,7 @@ export interface LockKeeperOptions {
 const RETRY_MS = 1_000;
 /** Cases that are no matter of time: they lock with the first attempt. */
 const AT_ONCE: readonly CaseRecord['kind'][] = ['overfill', 'fill_conflict'];
+const holds = ({ status, kind }: CaseRecord): boolean => status === 'locked' || AT_ONCE.includes(kind);
 
 export class LockKeeper {
   readonly #options: LockKeeperOptions;
@@ -45,13 +46,13 @@ export class LockKeeper {
   /** What an earlier life left locked; null: nothing. Rejects when the store does not answer. */
   async found(): Promise<string | null> {
     const cases = await this.#options.store.openCases(this.#options.account);
-    const locked = cases.find((entry) => entry.status === 'locked' || AT_ONCE.includes(entry.kind));
+    const locked = cases.find(holds);
     this.#found = locked === undefined ? null : (locked.decision ?? `case ${locked.caseId}: ${locked.kind} of ${locked.symbol ?? locked.account}`);
     return this.#found;
   }
 
   /** Records locks, and takes them off when the operator has closed the cases; until the process or this life ends. */
-  async run(trader: Trader): Promise<void> {
+  async run(trader: Pick<Trader, 'unlock'>): Promise<void> {
     try {
       for (;;) {
         await this.#options.pause(RETRY_MS);
@@ -62,7 +63,7 @@ export class LockKeeper {
     }
   }
 
-  async #step(trader: Trader): Promise<void> {
+  async #step(trader: Pick<Trader, 'unlock'>): Promise<void> {
     if (!this.#locked) return;
     const reason = this.#unrecorded;
     if (reason !== null) {
@@ -72,7 +73,8 @@ export class LockKeeper {
       return;
     }
     const cases = await this.#options.store.openCases(this.#options.account);
-    if (cases.some((entry) => entry.status === 'locked')) return;
+    // What came while it was locked for something else locks by itself, too: nobody has looked at it yet.
+    if (cases.some(holds)) return;
     this.#locked = false;
     // From here on the same reason is a new lock, and locks the system, too.
     this.#found = null;
@@ -86,7 +88,7 @@ export class LockKeeper {
     for (const entry of cases) {
       if (entry.status === 'open' && AT_ONCE.includes(entry.kind)) await store.settleCase(entry.caseId, 'locked', reason, clock.nowMicros());
     }
-    if (cases.some((entry) => entry.status === 'locked' || AT_ONCE.includes(entry.kind))) return;
+    if (cases.some(holds)) return;
     const opened = await store.openCase(
       { account, kind: 'order_mismatch', marketId, symbol: null, ours: { reason }, theirs: null, evidence: [] }, clock.nowMicros());
     await store.settleCase(opened.caseId, 'locked', reason, clock.nowMicros());
