@@ -1,6 +1,6 @@
 // The kill switch: on while KILL_FILE exists, while trading_flags.kill_switch is `on`, and from SIGUSR2 on (which writes the file). It
 // needs neither Redis nor PostgreSQL: the file is asked for right before each order leaves, and cancelling is between us and the exchange.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { toError } from '../../core/errors.ts';
@@ -28,7 +28,8 @@ export class KillSwitch {
   readonly #options: KillSwitchOptions;
   /** What could not be written to the file stays on as long as this process. */
   #signalled: string | null = null;
-  #flag = false;
+  /** null: not read yet. */
+  #flag: boolean | null = null;
   #on = false;
   #wantsFlag: string | null = null;
 
@@ -38,9 +39,16 @@ export class KillSwitch {
 
   /** What holds it on now, or null. Asks the file system: between the file and the next order there is nothing. */
   get cause(): KillCause | null {
-    if (existsSync(this.#options.file)) return 'file';
+    if (mayExist(this.#options.file)) return 'file';
     if (this.#signalled !== null) return 'signal';
-    return this.#flag ? 'flag' : null;
+    return this.#flag === true ? 'flag' : null;
+  }
+
+  /** Why nothing may be sent, or null. Until the flag was read once nobody knows whether it holds. */
+  get bars(): string | null {
+    const { cause } = this;
+    if (cause !== null) return `by ${cause}`;
+    return this.#flag === null ? 'its flag has not been read yet' : null;
   }
 
   /** Why the flag in the database shall be raised; null: it need not. */
@@ -116,5 +124,14 @@ export class KillSwitch {
     } catch {
       // the process ends; the next one finds the file and begins again
     }
+  }
+}
+
+/** Only what is known not to be there is not: one that cannot be looked at counts. */
+function mayExist(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true;
   }
 }

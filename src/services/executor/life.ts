@@ -110,8 +110,8 @@ export async function observe(parts: Observing, leadership: Leadership): Promise
 }
 
 function barredBy(parts: Trading, leadership: Leadership): Refused | null {
-  const { cause } = parts.kill;
-  if (cause !== null) return refuse('KILL_SWITCH', `by ${cause}`);
+  const { bars } = parts.kill;
+  if (bars !== null) return refuse('KILL_SWITCH', bars);
   if (leadership.over !== null) return refuse('NOT_LEADER', leadership.over);
   if (parts.current.modeRefused !== null) return refuse('OBSERVE', parts.current.modeRefused);
   const { why } = parts.guard;
