@@ -11,14 +11,15 @@ const thrown = (work: () => unknown): unknown => {
 };
 
 describe('an answer', () => {
-  it('is its result, with numbers as the wire wrote them', () => {
-    expect(JSON.stringify(unwrap('m', 200, '{"result":{"price":0.10}}'))).toBe('{"price":0.10}');
+  it('is its result, with the values that the wire wrote', () => {
+    expect(JSON.stringify(unwrap('m', 200, '{"result":{"price":0.10,"fee":0.00000012}}'))).toBe('{"price":0.1,"fee":0.00000012}');
+    expect(JSON.stringify(unwrap('m', 200, '{"result":{"id":9007199254740993}}'))).toBe('{"id":9007199254740993}');
   });
 
   it('that is an error carries its number: what it proves hangs on it', () => {
     const error = thrown(() => unwrap('private/buy', 400, '{"error":{"code":10009,"message":"not_enough_funds","data":{"need":1.50}}}'));
     expect(error).toBeInstanceOf(RpcError);
-    expect(error).toMatchObject({ code: 10009, message: 'private/buy: 10009 not_enough_funds ({"need":1.50})' });
+    expect(error).toMatchObject({ code: 10009, message: 'private/buy: 10009 not_enough_funds ({"need":1.5})' });
     expect(thrown(() => unwrap('m', 400, '{"error":{"code":-32602,"message":"Invalid params"}}'))).toMatchObject({ code: -32602 });
     // No number, no proof.
     expect(thrown(() => unwrap('m', 400, '{"error":{"message":"x"}}'))).toMatchObject({ code: Number.NaN });

@@ -1,7 +1,7 @@
 // JSON-RPC over HTTP POST to an exchange's private side. It says of each call what is proven: an answer, an explicit error, or
 // that none came, and then whether a byte can have left. Tokens travel in a header; neither header nor body gets into a message.
 import { toError } from '../core/errors.ts';
-import { JsonNumber, parseExact } from '../core/json.ts';
+import { JsonNumber, parseValues } from '../core/json.ts';
 import { PostError, createPost } from './post.ts';
 
 /** The exchange answered with an error of its own. */
@@ -67,7 +67,7 @@ export function createRpc(options: RpcOptions): RpcCall {
 export function unwrap(method: string, status: number, body: string): unknown {
   let tree: unknown;
   try {
-    tree = parseExact(body);
+    tree = parseValues(body);
   } catch {
     throw new RpcTransportError(method, `HTTP ${status}: ${body.trim() === '' ? 'empty body' : 'the body is no JSON'}`, { sent: true, status });
   }
