@@ -1,6 +1,6 @@
 // The desk on a real database, where an exchange says what must not be: more than was ordered, or the same fill with other values.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { FillReport } from '../../core/trading/order.ts';
+import type { FillReport, OrderReport } from '../../core/trading/order.ts';
 import type { TradingVenue } from '../../exchanges/trading.ts';
 import { createPool, type Pool } from '../../store/connect.ts';
 import { PgTradingStore } from '../../store/trading/store.ts';
@@ -67,6 +67,34 @@ describe('what must not be', () => {
     expect(locks).toEqual([`fill ${first.tradeId} was told with other values`]);
     expect(await cases()).toEqual([`fill_conflict ${order.symbol} open`]);
     expect((await pool.query('SELECT price, amount FROM fills')).rows).toEqual([{ price: '10.5', amount: '10' }]);
+  });
+});
+
+describe('an order that somebody changes at the exchange', () => {
+  const report = (over: Partial<OrderReport> = {}): OrderReport => ({
+    exchangeOrderId: 'X', label: '', symbol: 'ETH_USDC-PERPETUAL', side: 'buy', state: 'open', amount: '10', filledAmount: '0', averagePrice: null, price: '10.5',
+    reduceOnly: false, postOnly: false, reason: null, createdTs: AT, updatedTs: AT, ...over,
+  });
+  const stored = async (): Promise<object[]> => (await pool.query<object>('SELECT state, amount, price, filled_amount FROM orders')).rows;
+
+  it('and is ours follows it, is filled only when all of it is, and an older list takes nothing back', async () => {
+    const { label } = (await store.insertIntent(intent({ amount: '10' }), { epoch: EPOCH, state: 'SENDING', at: AT })).order;
+    await desk.absorbOrder(report({ label }), 'told');
+    await desk.absorbOrder(report({ label, amount: '20', price: '11.0', updatedTs: AT + 2 }), 'told');
+    await desk.absorbOrder(report({ label, updatedTs: AT + 1 }), 'reconciled');
+    await desk.absorbFills([fill({ exchangeOrderId: 'X', label, amount: '10' })], 'stream');
+    expect(await stored()).toEqual([{ state: 'PARTIALLY_FILLED', amount: '20', price: '11.0', filled_amount: '10' }]);
+    await desk.absorbFills([fill({ exchangeOrderId: 'X', label, amount: '10' })], 'stream');
+    await desk.absorbOrder(report({ label, amount: '20', filledAmount: '20', state: 'filled', updatedTs: AT + 3 }), 'told');
+    expect(await stored()).toMatchObject([{ state: 'FILLED', amount: '20', filled_amount: '20' }]);
+    expect([locks, await cases()]).toEqual([[], []]);
+  });
+
+  it('and is theirs is their business, however much of it is filled before its word comes', async () => {
+    await store.adoptExternal('acc', 'deribit', report(), { epoch: EPOCH, at: AT });
+    await desk.absorbFills([fill({ exchangeOrderId: 'X', amount: '15' })], 'stream');
+    await desk.absorbOrder(report({ amount: '30', filledAmount: '15', updatedTs: AT + 1 }), 'told');
+    expect([locks, await cases(), await amount()]).toEqual([[], [], '15']);
   });
 });
 

@@ -3,12 +3,13 @@
 // reconciliation may all tell the same thing in any order.
 import { classify, toError } from '../../core/errors.ts';
 import { Exact } from '../../core/trading/exact.ts';
-import { FINAL_STATES, mayMove, stateByReport, type FillReport, type OrderReport } from '../../core/trading/order.ts';
+import { FINAL_STATES, type FillReport, type OrderReport } from '../../core/trading/order.ts';
 import {
   FencedError, type FillRecord, type FillSource, type FillsApplied, type Intent, type OrderChange, type OrderRecord,
 } from '../../core/trading/records.ts';
 import type { SubmitOutcome } from '../../exchanges/trading.ts';
 import type { DeskPorts } from './ports.ts';
+import { Reported, stateAfter } from './reported.ts';
 import { fillUpdate, orderUpdate, positionUpdate } from './updates.ts';
 
 /** How an intent ended up; the order's later life is told by its updates. */
@@ -32,6 +33,7 @@ export class OrderDesk {
   readonly #settling = new Map<string, Promise<OrderRecord>>();
   /** By the exchange's id; in the order of their ends. */
   readonly #ended = new Map<string, OrderRecord>();
+  readonly #reported = new Reported();
 
   constructor(ports: DeskPorts) {
     this.#ports = ports;
@@ -135,30 +137,13 @@ export class OrderDesk {
     // The private stream tells what the answer tells, at the same time: the one that is being booked goes first.
     await this.#settling.get(report.label)?.catch(() => undefined);
     const ended = this.#ended.get(report.exchangeOrderId);
-    if (ended !== undefined && stateByReport({ ...ended, filled: new Exact(ended.filledAmount) }, report) === ended.state) return ended;
+    if (ended !== undefined && stateAfter(ended, report) === ended.state) return ended;
     const order = await this.#patiently(() => this.#find(report));
     return order === null ? null : this.#absorb(order, report, event, true);
   }
 
   #absorb(order: OrderRecord, report: OrderReport, event: string, current = false): Promise<OrderRecord> {
-    return this.decide(order, (now) => {
-      // Somebody else's order may have been filled before we knew it: its own word is all there is.
-      const filled = new Exact(now.origin === 'external' ? report.filledAmount : now.filledAmount);
-      const state = stateByReport({ state: now.state, amount: now.amount, filled }, report);
-      const known = now.exchangeOrderId === report.exchangeOrderId;
-      const settled = now.cancelState !== null && (state === 'CANCELLED' || state === 'FILLED');
-      if (known && state === now.state && !settled) return null;
-      if (state !== now.state && !mayMove(now.state, state)) return null;
-      return {
-        event,
-        at: this.#ports.clock.nowMicros(),
-        state,
-        exchangeOrderId: report.exchangeOrderId,
-        ...(report.reason === null ? {} : { reason: report.reason }),
-        ...(settled ? { cancelState: null } : {}),
-        detail: { state: report.state, filled_amount: report.filledAmount, updated_ts: report.updatedTs },
-      };
-    }, current);
+    return this.decide(order, (now) => this.#reported.change(now, report, { event, at: this.#ports.clock.nowMicros() }), current);
   }
 
   /** Our order that a report is about. A label alone is no proof: another order may carry it, and ours has its own id by then. */
@@ -211,7 +196,8 @@ export class OrderDesk {
       lock(`fill ${told.tradeId} was told with other values`);
     }
     for (const order of applied.orders) {
-      if (new Exact(order.filledAmount).lte(order.amount)) continue;
+      // What others do with their orders is theirs: its fills may come before the word that it was made larger.
+      if (order.origin === 'external' || new Exact(order.filledAmount).lte(order.amount)) continue;
       await this.#patiently(() =>
         store.openCase({
           account, kind: 'overfill', marketId, symbol: order.symbol, ours: { label: order.label, amount: order.amount },
@@ -263,6 +249,7 @@ export class OrderDesk {
 
   #told(order: OrderRecord): void {
     this.#moved(order.symbol);
+    if (order.exchangeOrderId !== null && FINAL_STATES.includes(order.state)) this.#reported.forget(order.exchangeOrderId);
     if (order.origin === 'own' && order.exchangeOrderId !== null && order.cancelState === null && FINAL_STATES.includes(order.state)) {
       this.#ended.set(order.exchangeOrderId, order);
       if (this.#ended.size > ENDED_KEPT) this.#ended.delete(this.#ended.keys().next().value!);

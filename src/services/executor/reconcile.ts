@@ -1,11 +1,12 @@
 // The ReconciliationAgent: compares orders, fills and positions with the exchange, heals what can be healed, and opens a case for
 // what cannot. A query that failed is not a flat position: it throws, and nothing is concluded. What is in motion is left alone.
 import { Exact, ZERO, plain } from '../../core/trading/exact.ts';
-import { stateByReport, type OrderReport } from '../../core/trading/order.ts';
+import type { OrderReport } from '../../core/trading/order.ts';
 import type { CaseRecord, OrderRecord } from '../../core/trading/records.ts';
 import type { PositionReport } from '../../exchanges/trading.ts';
 import type { OrderDesk } from './desk.ts';
 import type { DeskPorts } from './ports.ts';
+import { isEdited, stateAfter } from './reported.ts';
 import { caseUpdate } from './updates.ts';
 
 /** Symbols with activity within this time are skipped: both views move (nautilus#3493). */
@@ -74,7 +75,7 @@ export class ReconciliationAgent {
     for (const report of open) {
       const order = known.get(report.exchangeOrderId);
       // A thousand resting orders are the usual case: what says nothing new costs nothing.
-      if (order !== undefined && order.cancelState === null && stateAfter(order, report) === order.state) continue;
+      if (order !== undefined && order.cancelState === null && stateAfter(order, report) === order.state && !isEdited(order, report)) continue;
       // Without a label it can only be known by its id.
       if (order === undefined && report.label === '') await this.adopt(report);
       else await this.#absorb(report);
@@ -221,11 +222,6 @@ export class ReconciliationAgent {
     log.error({ case: opened.caseId, symbol: entry.symbol, ours: entry.ours, theirs: entry.theirs }, decision);
     lock(decision);
   }
-}
-
-function stateAfter(order: OrderRecord, report: OrderReport): OrderRecord['state'] {
-  const filled = new Exact(order.origin === 'external' ? report.filledAmount : order.filledAmount);
-  return stateByReport({ state: order.state, amount: order.amount, filled }, report);
 }
 
 function compare(symbol: string, ours: Exact, theirs: PositionReport | undefined): Disagreement | null {
