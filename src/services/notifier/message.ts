@@ -24,12 +24,12 @@ export const genericBody = ({ events, leftOut }: Notice): unknown => ({
 
 /** https://api.slack.com/reference/surfaces/formatting: & < > are its markup. */
 export const slackBody = (notice: Notice): unknown => ({
-  text: textOf(notice, LIMITS.slack).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
+  text: textOf(notice, LIMITS.slack, (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')),
 });
 
 /** https://discord.com/developers/docs/resources/webhook#execute-webhook */
 export const discordBody = (notice: Notice): unknown => ({
-  content: cut(textOf(notice, LIMITS.discord).replace(/[*_`~|>\\]/g, (mark) => `\\${mark}`), LIMITS.discord), allowed_mentions: { parse: [] },
+  content: textOf(notice, LIMITS.discord, (text) => text.replace(/[*_`~|>\\]/g, (mark) => `\\${mark}`)), allowed_mentions: { parse: [] },
 });
 
 /** https://core.telegram.org/bots/api#sendmessage: without parse_mode all is text. */
@@ -37,11 +37,12 @@ export const telegramBody = (chat: string) => (notice: Notice): unknown => ({
   chat_id: chat, text: textOf(notice, LIMITS.telegram), link_preview_options: { is_disabled: true },
 });
 
-function textOf({ events, leftOut }: Notice, limit: number): string {
+/** `escape` makes a line longer than it was, and the limit is one of what is sent: else the line that says how many are missing is cut off. */
+function textOf({ events, leftOut }: Notice, limit: number, escape = (text: string): string => text): string {
   const lines: string[] = [];
   let length = 0;
   for (const [n, event] of events.entries()) {
-    const line = lineOf(event, leftOut.get(kindOf(event)) ?? 0);
+    const line = escape(lineOf(event, leftOut.get(kindOf(event)) ?? 0));
     const rest = events.length - n;
     // Room for the line that says how many are missing.
     if (n > 0 && length + line.length + 40 > limit) {

@@ -111,6 +111,18 @@ describe('the notifier', () => {
     expect(await notifier.metric('notifier_left_out_events_total')).toBe(2);
   });
 
+  it('tells how many of a kind were left out with the next one of that kind, whatever else is told before', async () => {
+    await notify({ NOTIFY_SLACK_URL: `${base}/slack`, NOTIFY_REPEAT_S: '60' });
+    await emit({ symbol: 'A' });
+    await emit({ symbol: 'A', ts: TS + 1_000_000 });
+    await emit({ symbol: 'A', ts: TS + 2_000_000 });
+    await vi.waitFor(() => expect(texts('text')).toContain('A'), patience);
+    await emit({ symbol: 'B' });
+    await vi.waitFor(() => expect(texts('text')).toContain('spot B'), patience);
+    await emit({ symbol: 'A', ts: TS + 61_000_000 });
+    await vi.waitFor(() => expect(requests.at(-1)?.body['text']).toMatch(/spot A .*2 more of this kind/), patience);
+  });
+
   it('keeps events while the other side is down, also over a restart, and tells each once', async () => {
     answers = [500, 429, 404];
     const first = await notify({ NOTIFY_WEBHOOK_URL: `${base}/hook` });

@@ -49,7 +49,7 @@ export class Outbox implements EntrySink {
   readonly #told = new Set<string>();
   /** By kind: when the last one that was taken in happened (ms, the event's time). */
   readonly #lastOfKind = new Map<string, number>();
-  #leftOut = new Map<string, number>();
+  readonly #leftOut = new Map<string, number>();
   #tokens = BURST;
   #refilledMs: number;
   #changed = Promise.withResolvers<undefined>();
@@ -102,9 +102,7 @@ export class Outbox implements EntrySink {
     const { target, health, metrics, log, clock, random } = this.#options;
     const labels = { target: target.name };
     const backoff = new Backoff({ ...RETRY, random });
-    const leftOut = this.#leftOut;
-    this.#leftOut = new Map();
-    const body = target.body({ events: batch.map(({ event }) => event), leftOut });
+    const body = target.body({ events: batch.map(({ event }) => event), leftOut: this.#takeLeftOut(batch) });
     const ended = (): boolean => signal.aborted;
     while (!ended()) {
       const posted = await postJson(target.url, body, { timeoutMs: TIMEOUT_MS, clock, signal });
@@ -126,6 +124,18 @@ export class Outbox implements EntrySink {
     }
   }
 
+  /** How many of the batch's kinds were left out; what was of other kinds is told with the next event of those. */
+  #takeLeftOut(batch: readonly Waiting[]): ReadonlyMap<string, number> {
+    const taken = new Map<string, number>();
+    for (const { event } of batch) {
+      const kind = kindOf(event);
+      const count = this.#leftOut.get(kind);
+      if (count !== undefined) taken.set(kind, count);
+      this.#leftOut.delete(kind);
+    }
+    return taken;
+  }
+
   /** Whether the event is to be told: wanted, and neither told already nor one of a kind that was told shortly before. */
   #isNews(event: SystemEvent): boolean {
     const { config, metrics, target } = this.#options;
@@ -141,7 +151,10 @@ export class Outbox implements EntrySink {
     this.#lastOfKind.delete(kind);
     this.#lastOfKind.set(kind, event.ts / 1000);
     const [oldest] = this.#lastOfKind.keys();
-    if (this.#lastOfKind.size > REMEMBERED && oldest !== undefined) this.#lastOfKind.delete(oldest);
+    if (this.#lastOfKind.size > REMEMBERED && oldest !== undefined) {
+      this.#lastOfKind.delete(oldest);
+      this.#leftOut.delete(oldest);
+    }
     return true;
   }
 
