@@ -129,6 +129,15 @@ export interface TickStep {
   tick: string;
 }
 
+/** How the books of an instrument are kept. */
+export interface BookTerms {
+  /** P&L by reciprocal prices (core/trading/position.ts). */
+  reciprocal: boolean;
+  settle: string | null;
+  /** No position but a balance. */
+  spot: boolean;
+}
+
 /** What a venue is connected with. */
 export interface VenueLinks {
   restUrl: string;
@@ -154,4 +163,6 @@ export interface TradingMarket {
   connect(links: VenueLinks): TradingVenue;
   /** Price steps out of an instrument's own object (JSON text); empty: one tick for all prices. */
   tickSteps(raw: string): TickStep[];
+  /** What an instrument's name alone tells: of those that left the exchange's list before we knew it, there are fills all the same. */
+  named(symbol: string): BookTerms;
 }

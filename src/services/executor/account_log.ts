@@ -10,7 +10,7 @@ import { VenueError, type TradingVenue } from '../../exchanges/trading.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { AccountLogBooks } from '../../store/trading/account_log.ts';
 import type { OrderDesk } from './desk.ts';
-import type { Terms } from './ports.ts';
+import { bookTerms, type Terms } from './ports.ts';
 
 const LOOK_MS = 1_000;
 const EVERY_MS = 60_000;
@@ -79,7 +79,7 @@ export class LogKeeper {
   /** Books what audits have inserted; returns how many fills. */
   async takeHealed(): Promise<number> {
     const { books, account, desk, log } = this.#ports;
-    const applied = await books.takeHealed(account, (symbol) => this.#termsOf(symbol));
+    const applied = await books.takeHealed(account, (symbol) => bookTerms(this.#ports.terms, symbol));
     if (applied.fresh.length === 0) return 0;
     log.info({ trade_ids: applied.fresh.map(({ tradeId }) => tradeId) }, 'fills that an audit has found are booked');
     await desk.noteFills(applied);
@@ -101,7 +101,7 @@ export class LogKeeper {
       // Before their rows are on record: whoever is killed in between reads them again.
       const deliveries = deliveriesOfLog(rows);
       if (deliveries.length > 0) await desk.absorbFills(deliveries, 'transaction_log');
-      const appended = await books.append(account, marketId, rows, (symbol) => this.#termsOf(symbol));
+      const appended = await books.append(account, marketId, rows, (symbol) => bookTerms(this.#ports.terms, symbol));
       for (const position of appended.positions) moved(position);
       fresh += appended.fresh;
     }
@@ -123,7 +123,7 @@ export class LogKeeper {
     const { venue, books, account, positions, differs } = this.#ports;
     const marks = new Map((await venue.positions()).map(({ symbol, markPrice }) => [symbol, markPrice]));
     const outside = await books.outside(account);
-    const held = (await positions()).filter(({ symbol }) => this.#ports.terms.of(symbol)?.kind !== 'spot');
+    const held = (await positions()).filter(({ symbol }) => !bookTerms(this.#ports.terms, symbol).spot);
     for (const { currency, equity } of await venue.accounts()) {
       const own = outside.get(currency);
       const mine = held.filter(({ settle }) => settle === currency);
@@ -134,15 +134,10 @@ export class LogKeeper {
           amount: new Exact(record.amount), cost: new Exact(record.cost), realised: new Exact(record.realised), fees: new Exact(record.fees),
           funding: new Exact(record.funding),
         },
-        mark: new Exact(marks.get(record.symbol) ?? '1'), terms: this.#termsOf(record.symbol),
+        mark: new Exact(marks.get(record.symbol) ?? '1'), terms: bookTerms(this.#ports.terms, record.symbol),
       })));
       differs(currency, new Exact(equity).minus(ours).toNumber());
     }
-  }
-
-  #termsOf(symbol: string): { reciprocal: boolean; settle: string | null } {
-    const known = this.#ports.terms.of(symbol);
-    return { reciprocal: known?.reciprocal ?? false, settle: known?.settle ?? null };
   }
 
   /** A failure is told once, and tried again at a later look. */

@@ -8,7 +8,7 @@ import {
   FencedError, type FillRecord, type FillSource, type FillsApplied, type Intent, type OrderChange, type OrderRecord,
 } from '../../core/trading/records.ts';
 import type { SubmitOutcome } from '../../exchanges/trading.ts';
-import type { DeskPorts } from './ports.ts';
+import { bookTerms, type DeskPorts } from './ports.ts';
 import { Reported, stateAfter } from './reported.ts';
 import { fillUpdate, orderUpdate, positionUpdate } from './updates.ts';
 
@@ -163,10 +163,7 @@ export class OrderDesk {
     const recordedTs = clock.nowMicros();
     const records = fills.map((fill): FillRecord => ({ ...fill, account, marketId, source, recordedTs }));
     const applied = await this.#patiently(() =>
-      store.applyFills(account, records, (symbol) => {
-        const known = terms.of(symbol);
-        return { reciprocal: known?.reciprocal ?? false, settle: known?.settle ?? null };
-      }),
+      store.applyFills(account, records, (symbol) => bookTerms(terms, symbol)),
     );
     await this.noteFills(applied);
     return applied;

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import { readQuotes, type Quote } from '../../bus/quotes.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { TradingStore } from '../../core/trading/records.ts';
-import type { AccountReport, TickStep, TradingVenue } from '../../exchanges/trading.ts';
+import type { AccountReport, BookTerms, TickStep, TradingVenue } from '../../exchanges/trading.ts';
 import type { Pool } from '../../store/connect.ts';
 import { loadTerms } from '../../store/trading/terms.ts';
 import type { AccountBook } from './account_book.ts';
@@ -20,6 +20,8 @@ export interface MarketViewOptions {
   marketId: string;
   account: string;
   tickSteps: (raw: string) => TickStep[];
+  /** What an instrument's name alone tells of its books. */
+  named: (symbol: string) => BookTerms;
   /** Symbols of the risk file: their prices are followed. */
   symbols: readonly string[];
   reduceOnlyBecause: () => string | null;
@@ -52,6 +54,10 @@ export class MarketView implements Terms {
 
   of(symbol: string): InstrumentTerms | null {
     return this.#terms.get(symbol) ?? null;
+  }
+
+  named(symbol: string): BookTerms {
+    return this.#options.named(symbol);
   }
 
   /** The exchange's clock minus ours, µs; 0 while it is not known (the gate then lets nothing through). */

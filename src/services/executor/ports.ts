@@ -3,7 +3,7 @@
 import type { OrderUpdate } from '../../contracts/index.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { FillRecord, OrderRecord, PositionRecord, TradingStore } from '../../core/trading/records.ts';
-import type { TradingVenue } from '../../exchanges/trading.ts';
+import type { BookTerms, TradingVenue } from '../../exchanges/trading.ts';
 import type { Logger } from '../../runtime/log.ts';
 
 /** What the books and the checks must know of an instrument; decimals are text. */
@@ -26,9 +26,17 @@ export interface InstrumentTerms {
   status: string;
 }
 
-/** The same for orders that we cannot look up in our instruments: books are kept all the same. */
 export interface Terms {
   of(symbol: string): InstrumentTerms | null;
+  /** What the name alone tells. Absent: nothing. */
+  named?(symbol: string): BookTerms;
+}
+
+/** How the books of an instrument are kept, whether it is among ours or not: of what has expired long ago there are fills, too. */
+export function bookTerms(terms: Terms, symbol: string): BookTerms {
+  const known = terms.of(symbol);
+  if (known !== null) return { reciprocal: known.reciprocal, settle: known.settle, spot: known.kind === 'spot' };
+  return terms.named?.(symbol) ?? { reciprocal: false, settle: null, spot: false };
 }
 
 export interface DeskPorts {

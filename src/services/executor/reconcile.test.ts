@@ -1,5 +1,7 @@
 // The agent where it is never quiet: a strategy that trades all the time must not hide a difference, and motion must not be taken for one.
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { FillReport } from '../../core/trading/order.ts';
+import { trading } from '../../exchanges/deribit/trading/market.ts';
 import type { TradingVenue } from '../../exchanges/trading.ts';
 import { MemoryTradingStore } from '../../scripts/chaos/memory_store.ts';
 import { OrderDesk } from './desk.ts';
@@ -14,6 +16,7 @@ let store: MemoryTradingStore;
 let locks: string[];
 let audits: number;
 let agent: ReconciliationAgent;
+let desk: OrderDesk;
 
 beforeEach(async () => {
   [nowMs, theirs, store, locks, audits] = [0, '0', new MemoryTradingStore(), [], 0];
@@ -24,7 +27,7 @@ beforeEach(async () => {
   const ports = {
     store, venue, clock: { nowMicros: () => AT + nowMs * 1000, monotonicMs: () => nowMs }, pause: () => Promise.reject(new Error('the end')),
     log: { info: () => undefined, warn: () => undefined, error: () => undefined }, account: 'acc', marketId: 'deribit', epoch: 1,
-    terms: { of: () => null }, fence: () => null, tell: () => undefined, lock: (reason: string) => {
+    terms: { of: () => null, named: (symbol: string) => trading.named(symbol) }, fence: () => null, tell: () => undefined, lock: (reason: string) => {
       locks.push(reason);
     },
     booked: { order: () => undefined, fill: () => undefined, position: () => undefined },
@@ -33,7 +36,7 @@ beforeEach(async () => {
       return Promise.resolve();
     },
   };
-  const desk = new OrderDesk(ports);
+  desk = new OrderDesk(ports);
   desk.quietMs = () => 100;
   agent = new ReconciliationAgent(ports, desk);
 });
@@ -63,5 +66,23 @@ describe('a symbol that is traded all the time', () => {
     theirs = '0';
     for (let round = 0; round < 3; round++) await agent.positions();
     expect(await store.openCases('acc')).toEqual([]);
+  });
+});
+
+describe('instruments that are not among ours any more', () => {
+  const fill = (n: number, symbol: string, side: 'buy' | 'sell', price: string): FillReport => ({
+    tradeId: `T-${n}`, exchangeOrderId: `X-${n}`, label: '', symbol, seq: n, ts: AT + n, side, price, amount: '100', liquidity: 'taker', fee: '0', feeCurrency: '',
+    kind: 'trade',
+  });
+
+  it('have books by what their names tell: expired futures are inverse, a spot pair is no position', async () => {
+    await desk.absorbFills([
+      fill(1, 'BTC-27MAR20', 'buy', '5000'), fill(2, 'BTC-27MAR20', 'sell', '10000'), fill(3, 'ETH_USDC-27MAR20', 'buy', '1'), fill(4, 'ETH_USDC-27MAR20', 'sell', '2'),
+      fill(5, 'BTC-27MAR20-9000-C', 'buy', '0.01'), fill(6, 'BTC-27MAR20-9000-C', 'sell', '0.02'), fill(7, 'MATIC_USDC', 'buy', '1'),
+    ], 'rest');
+    expect((await store.positions('acc')).map(({ symbol, amount, realised, settle }) => [symbol, amount, realised, settle]).sort()).toEqual([
+      ['BTC-27MAR20', '0', '0.01', 'BTC'], ['BTC-27MAR20-9000-C', '0', '1', 'BTC'], ['ETH_USDC-27MAR20', '0', '100', 'USDC'], ['MATIC_USDC', '100', '0', null],
+    ]);
+    expect(await agent.positions({ settled: true })).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import type { OrderReport } from '../../core/trading/order.ts';
 import type { CaseRecord, OrderRecord } from '../../core/trading/records.ts';
 import type { PositionReport } from '../../exchanges/trading.ts';
 import type { OrderDesk } from './desk.ts';
-import type { DeskPorts } from './ports.ts';
+import { bookTerms, type DeskPorts } from './ports.ts';
 import { isEdited, stateAfter } from './reported.ts';
 import { caseUpdate } from './updates.ts';
 
@@ -175,7 +175,7 @@ export class ReconciliationAgent {
   /** Our derivative positions: spot holdings are balances, not positions. */
   async #ours(): Promise<Map<string, Exact>> {
     const records = await this.#ports.store.positions(this.#ports.account);
-    const derivative = records.filter((record) => this.#ports.terms.of(record.symbol)?.kind !== 'spot');
+    const derivative = records.filter((record) => !bookTerms(this.#ports.terms, record.symbol).spot);
     return new Map(derivative.map((record) => [record.symbol, new Exact(record.amount)]));
   }
 

@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { parseExact } from '../../../core/json.ts';
 import { createRpc } from '../../../net/json_rpc.ts';
 import { decimalText } from '../../rest_reader.ts';
-import type { TickStep, TradingMarket } from '../../trading.ts';
+import type { BookTerms, TickStep, TradingMarket } from '../../trading.ts';
 import { privateStream } from './stream.ts';
-import { DeribitVenue } from './venue.ts';
+import { DeribitVenue, bookCurrency } from './venue.ts';
 
 /** An order must be answered, or be in doubt, well before the next round of look-ups. */
 const TIMEOUT_MS = 5_000;
@@ -34,5 +34,12 @@ export const trading: TradingMarket = {
   tickSteps(raw): TickStep[] {
     const steps = stepsSchema.safeParse(parseExact(raw));
     return steps.success ? (steps.data.tick_size_steps ?? []).map((step) => ({ above: step.above_price, tick: step.tick_size })) : [];
+  },
+
+  // BTC_USDC is spot, BTC_USDC-PERPETUAL linear, BTC-PERPETUAL and BTC-25DEC26 inverse; options are priced in what they settle in.
+  named(symbol): BookTerms {
+    const [head = '', rest] = symbol.split('-', 2);
+    if (rest === undefined) return { reciprocal: false, settle: null, spot: true };
+    return { reciprocal: !head.includes('_') && !/-[CP]$/.test(symbol), settle: bookCurrency(symbol), spot: false };
   },
 };
