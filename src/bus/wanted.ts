@@ -38,3 +38,10 @@ export async function unlistedSymbols(
   const known = await redis.smismember(key, ...symbols);
   return new Set(symbols.filter((_, i) => known[i] === 0));
 }
+
+/** Whether trades or quotes of a symbol are wanted. Where nobody has written down what is, everything counts as wanted. */
+export async function isWanted(redis: Redis, marketId: string, symbol: string): Promise<boolean> {
+  const key = subscriptionsKey(marketId);
+  const member = await redis.smismember(key, `trade:${symbol}`, `ticker:${symbol}`);
+  return member.includes(1) || (await redis.exists(key)) === 0;
+}

@@ -39,4 +39,29 @@ describe('the analysis', () => {
     quote(analysis, 'deribit', 'A-B', TS - HOUR);
     expect([analysis.symbols, analysis.compared, analysis.now]).toEqual([1, 1, TS - HOUR]);
   });
+
+  it('takes no silence of an instrument that has expired for a stale feed, but one that began long before', () => {
+    const told: string[] = [];
+    const analysis = new Analysis({
+      rules: DEFAULT_RULES, found: ({ rule, symbol }) => void told.push(`${rule} ${symbol ?? '-'}`),
+      instrument: (_marketId, symbol) => ({ unifiedSymbol: null, kind: 'option', expiryTs: symbol === 'PERPETUAL' ? null : TS + HOUR }),
+    });
+    for (let s = 0; s < 7_200; s++) {
+      if (s < 3_590) quote(analysis, 'deribit', 'OPTION', TS + s * 1e6);
+      if (s < 1_000) quote(analysis, 'deribit', 'DEAD', TS + s * 1e6);
+      if (s < 5_000) quote(analysis, 'deribit', 'PERPETUAL', TS + s * 1e6);
+      quote(analysis, 'deribit', 'OTHER', TS + s * 1e6);
+    }
+    expect(told).toEqual(['stale_feed DEAD', 'stale_feed PERPETUAL']);
+  });
+
+  it('hears a market of which the only symbol is set aside', () => {
+    const told: string[] = [];
+    const rules = { ...DEFAULT_RULES, quarantine: { ...DEFAULT_RULES.quarantine, retry_s: 600 } };
+    const analysis = new Analysis({ rules, found: ({ rule }) => void told.push(rule), instrument: () => undefined });
+    for (let s = 0; s < 60; s++) quote(analysis, 'deribit', 'A', TS + s * 1e6);
+    analysis.quarantine(analysis.track('deribit', 'A'), TS + 60e6, 'a test');
+    for (let s = 60; s < 400; s++) quote(analysis, 'deribit', 'A', TS + s * 1e6);
+    expect(told).toEqual(['quarantined']);
+  });
 });

@@ -16,6 +16,8 @@ export interface InstrumentKnowledge {
   readonly unifiedSymbol: string | null;
   /** spot, perpetual, future, option, combo; null: not known */
   readonly kind: string | null;
+  /** After this (µs) nothing comes of it any more; null or left out: it has no end. */
+  readonly expiryTs?: number | null;
 }
 
 export interface AnalysisOptions {
@@ -112,7 +114,8 @@ export class Analysis {
   take(tracked: Tracked, fields: MessageFields): void {
     this.advance(fields.receivedTs);
     const state = tracked.state ?? this.#admit(tracked, fields.receivedTs);
-    if (state === null) return;
+    // Set aside, the symbol still shows that its market is alive.
+    if (state === null) return this.#heard(tracked.marketId, fields.receivedTs / 1000);
     const absurd = this.#absurdity(tracked, state.stats, fields);
     if (absurd !== null) return this.quarantine(tracked, fields.receivedTs, absurd);
     this.#seen(tracked, state.stats, fields.receivedTs);
@@ -190,9 +193,14 @@ export class Analysis {
     const ms = receivedTs / 1000;
     stats.pulse.seen(ms);
     tracked.silence = 'none';
-    const market = this.#markets.get(tracked.marketId);
-    market?.pulse.seen(ms);
-    if (market !== undefined) market.silence = 'none';
+    this.#heard(tracked.marketId, ms);
+  }
+
+  #heard(marketId: string, ms: number): void {
+    const market = this.#markets.get(marketId);
+    if (market === undefined) return;
+    market.pulse.seen(ms);
+    market.silence = 'none';
   }
 
   #compare(tracked: Tracked, stats: SymbolStats, receivedTs: number): void {
@@ -232,6 +240,9 @@ export class Analysis {
       if (pulse === undefined || tracked.silence === 'told' || !pulse.overdue(nowMs, this.#staleLimits)) continue;
       if (this.#markets.get(tracked.marketId)?.silence === 'told') continue;
       tracked.silence = 'told';
+      // An option that has expired is silent for good, and a thousand of them do so at once.
+      const { expiryTs = null } = this.#options.instrument(tracked.marketId, tracked.symbol) ?? {};
+      if (expiryTs !== null && pulse.lastMs + pulse.limitMs(this.#staleLimits) >= expiryTs / 1000) continue;
       this.#tellSilence(tracked.marketId, tracked.symbol, pulse, nowMs);
     }
     this.#forget(nowMs);

@@ -70,8 +70,14 @@ export class UnifiedSymbol {
       member.reference = mid;
     }
     for (const other of this.#members.values()) {
-      if (other === member || at - other.at > limits.max_age_ms * 1000) continue;
+      if (other === member) continue;
       const [first, second] = key < other.key ? [member, other] : [other, member];
+      if (at - other.at > limits.max_age_ms * 1000) {
+        // Not known is a break: what is told of the other one next has to hold anew.
+        const pair = this.#pairs.get(`${first.key} ${second.key}`);
+        if (pair !== undefined) pair.since = Infinity;
+        continue;
+      }
       const finding = this.#compare(first, second, at, limits);
       if (finding !== null) found(finding);
     }

@@ -131,6 +131,14 @@ describe('the analyzer', () => {
     expect(original.map((event) => event.type)).toContain('market.stale_feed');
   });
 
+  it('calls no feed stale that was unsubscribed', async () => {
+    await redis.sadd('subscriptions:binance_spot', 'trade:KEPT', 'ohlc:LEFT', 'trade:OTHER');
+    await analyze();
+    await add([...calm('KEPT', 0, 60), ...calm('LEFT', 0, 60), ...calm('OTHER', 0, 200)]);
+    await drained();
+    await vi.waitFor(async () => expect(await told()).toEqual(['market.stale_feed KEPT']), patience);
+  });
+
   it('sets a symbol aside that says something absurd or malformed, and the rest go on', async () => {
     const analyzer = await analyze();
     await add([

@@ -20,9 +20,9 @@ export class InstrumentNames {
   async load(pool: Pool, log: Pick<Logger, 'warn'>): Promise<boolean> {
     try {
       const names = new Map<string, Map<string, InstrumentKnowledge>>();
-      for (const { marketId, symbol, unifiedSymbol, kind } of await loadInstrumentNames(pool)) {
+      for (const { marketId, symbol, ...known } of await loadInstrumentNames(pool)) {
         const market = names.get(marketId) ?? new Map<string, InstrumentKnowledge>();
-        names.set(marketId, market.set(symbol, { unifiedSymbol, kind }));
+        names.set(marketId, market.set(symbol, known));
       }
       this.#names = names;
       this.#state = 'well';

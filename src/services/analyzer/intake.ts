@@ -9,6 +9,7 @@ import type { EntrySink, StreamConsumer, StreamEntry } from '../../bus/consumer.
 import { emitOnce } from '../../bus/events_once.ts';
 import type { Run } from '../../bus/runs.ts';
 import { before } from '../../bus/stream_id.ts';
+import { isWanted } from '../../bus/wanted.ts';
 import type { SystemEvent } from '../../contracts/index.ts';
 import type { Finding } from '../../core/analysis/finding.ts';
 import { Backoff } from '../../core/backoff.ts';
@@ -170,6 +171,11 @@ export class Intake implements EntrySink {
 
   async #publish({ event, receivedTs }: Found): Promise<void> {
     const { redis, metrics, clock, log } = this.#options;
+    const { type, market_id: marketId, symbol } = event;
+    // What was unsubscribed is silent because somebody wanted it so.
+    const wanted = type !== 'market.stale_feed' || marketId === undefined || symbol === undefined
+      || (await this.#persist(() => isWanted(redis, marketId, symbol)));
+    if (wanted !== true) return;
     const published = await this.#persist(() => emitOnce(redis, event));
     if (published === null) return;
     if (!published) {
@@ -178,7 +184,7 @@ export class Intake implements EntrySink {
     }
     metrics.events.inc({ type: event.type });
     if (receivedTs > 0) metrics.latency.observe(Math.max(0, clock.nowMicros() - receivedTs) / 1e6);
-    log.info({ event_id: event.event_id, type: event.type, market_id: event.market_id, symbol: event.symbol }, 'event');
+    log.info({ event_id: event.event_id, type, market_id: marketId, symbol }, 'event');
   }
 
   /** Repeats a Redis command until it works; null when we left before it did. */
