@@ -14,7 +14,7 @@ function valued(tree: Json): unknown {
 const digits = (max: number): fc.Arbitrary<string> => fc.stringMatching(new RegExp(`^[0-9]{1,${max}}$`));
 const whole = digits(24).map((text) => text.replace(/^0+(?=\d)/, ''));
 const number = fc.tuple(
-  fc.constantFrom('', '-'), whole, fc.option(digits(24), { nil: null }), fc.option(fc.tuple(fc.constantFrom('e', 'E', 'e+', 'e-'), fc.nat(25)), { nil: null }),
+  fc.constantFrom('', '-'), whole, fc.option(digits(24), { nil: null }), fc.option(fc.tuple(fc.constantFrom('e', 'E', 'e+', 'e-'), fc.nat(120)), { nil: null }),
 ).map(([sign, before, after, exponent]) => sign + before + (after === null ? '' : `.${after}`) + (exponent === null ? '' : exponent.join('')));
 const text = fc.letrec<{ tree: string }>((tie) => ({
   tree: fc.oneof(
@@ -32,8 +32,8 @@ describe('parseValues', () => {
   });
 
   it.each([
-    ['9007199254740993', '9007199254740993'], ['0.1234567890123456', '0.1234567890123456'], ['[0.00000001]', '0.00000001'], ['[1e-7]', '1e-7'],
-    ['[8.55e4]', '8.55e4'], ['[1790000000000123]', '1790000000000123'], ['[0.000000168]', '0.000000168'], ['[-0]', '0'], ['[1.50]', '1.5'],
+    ['9007199254740993', '9007199254740993'], ['0.1234567890123456', '0.1234567890123456'], ['[0.00000001]', '0.00000001'], ['[1e-7]', '0.0000001'],
+    ['[8.55e4]', '85500'], ['[1e400]', '1e400'], ['[1234567890123457e3]', '1234567890123457e3'], ['[1790000000000123]', '1790000000000123'], ['[0.000000168]', '0.000000168'], ['[-0]', '0'], ['[1.50]', '1.5'],
   ])('reads %s as %s', (json, expected) => {
     const [found] = [parseValues(json)].flat();
     expect((found as JsonNumber).text).toBe(expected);

@@ -49,8 +49,8 @@ export function parseValues(text: string): Json {
   return INEXACT.test(text) ? parseExact(text) : numbersOf(JSON.parse(text) as Plain);
 }
 
-/** A number token that may lose something as a double: an exponent, more than fifteen digits, or a whole number near 2^53 and above. */
-const INEXACT = /(?:^|[:[,])\s*-?(?:\d{17}|9\d{15}|(?=\d+\.)[\d.]{17}|[\d.]+[eE])/;
+/** A number token that may lose something as a double: more than fifteen digits, a whole number near 2^53 and above, or a huge exponent. */
+const INEXACT = /(?:^|[:[,])\s*-?(?:\d{17}|9\d{15}|(?=\d+\.)[\d.]{17}|\d{16}[eE]|[\d.]+[eE][+-]?\d{3})/;
 
 type Plain = null | boolean | string | number | Plain[] | { [key: string]: Plain };
 
