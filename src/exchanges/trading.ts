@@ -134,8 +134,8 @@ export interface BookTerms {
   /** P&L by reciprocal prices (core/trading/position.ts). */
   reciprocal: boolean;
   settle: string | null;
-  /** No position but a balance. */
-  spot: boolean;
+  /** What the exchange lists as a position: spot is a balance, and a combo becomes positions in its legs. */
+  position: boolean;
 }
 
 /** What a venue is connected with. */

@@ -123,7 +123,7 @@ export class LogKeeper {
     const { venue, books, account, positions, differs } = this.#ports;
     const marks = new Map((await venue.positions()).map(({ symbol, markPrice }) => [symbol, markPrice]));
     const outside = await books.outside(account);
-    const held = (await positions()).filter(({ symbol }) => !bookTerms(this.#ports.terms, symbol).spot);
+    const held = (await positions()).filter(({ symbol }) => bookTerms(this.#ports.terms, symbol).position);
     for (const { currency, equity } of await venue.accounts()) {
       const own = outside.get(currency);
       const mine = held.filter(({ settle }) => settle === currency);

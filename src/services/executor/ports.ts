@@ -35,8 +35,8 @@ export interface Terms {
 /** How the books of an instrument are kept, whether it is among ours or not: of what has expired long ago there are fills, too. */
 export function bookTerms(terms: Terms, symbol: string): BookTerms {
   const known = terms.of(symbol);
-  if (known !== null) return { reciprocal: known.reciprocal, settle: known.settle, spot: known.kind === 'spot' };
-  return terms.named?.(symbol) ?? { reciprocal: false, settle: null, spot: false };
+  if (known !== null) return { reciprocal: known.reciprocal, settle: known.settle, position: known.kind !== 'spot' && known.kind !== 'combo' };
+  return terms.named?.(symbol) ?? { reciprocal: false, settle: null, position: true };
 }
 
 export interface DeskPorts {

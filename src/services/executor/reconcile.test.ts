@@ -75,13 +75,15 @@ describe('instruments that are not among ours any more', () => {
     kind: 'trade',
   });
 
-  it('have books by what their names tell: expired futures are inverse, a spot pair is no position', async () => {
+  it('have books by what their names tell: expired futures are inverse, spot pairs and combos are no positions', async () => {
     await desk.absorbFills([
       fill(1, 'BTC-27MAR20', 'buy', '5000'), fill(2, 'BTC-27MAR20', 'sell', '10000'), fill(3, 'ETH_USDC-27MAR20', 'buy', '1'), fill(4, 'ETH_USDC-27MAR20', 'sell', '2'),
       fill(5, 'BTC-27MAR20-9000-C', 'buy', '0.01'), fill(6, 'BTC-27MAR20-9000-C', 'sell', '0.02'), fill(7, 'MATIC_USDC', 'buy', '1'),
+      fill(8, 'BTC-FS-27MAR20_PERP', 'buy', '-5'),
     ], 'rest');
     expect((await store.positions('acc')).map(({ symbol, amount, realised, settle }) => [symbol, amount, realised, settle]).sort()).toEqual([
-      ['BTC-27MAR20', '0', '0.01', 'BTC'], ['BTC-27MAR20-9000-C', '0', '1', 'BTC'], ['ETH_USDC-27MAR20', '0', '100', 'USDC'], ['MATIC_USDC', '100', '0', null],
+      ['BTC-27MAR20', '0', '0.01', 'BTC'], ['BTC-27MAR20-9000-C', '0', '1', 'BTC'], ['BTC-FS-27MAR20_PERP', '100', '0', 'BTC'],
+      ['ETH_USDC-27MAR20', '0', '100', 'USDC'], ['MATIC_USDC', '100', '0', null],
     ]);
     expect(await agent.positions({ settled: true })).toEqual([]);
   });

@@ -172,10 +172,10 @@ export class ReconciliationAgent {
     return known.expiryTs !== null && known.expiryTs <= clock.nowMicros() && (through === null || through < known.expiryTs + DELIVERY);
   }
 
-  /** Our derivative positions: spot holdings are balances, not positions. */
+  /** Our derivative positions: spot holdings are balances, and a combo that somebody traded by hand has become positions in its legs. */
   async #ours(): Promise<Map<string, Exact>> {
     const records = await this.#ports.store.positions(this.#ports.account);
-    const derivative = records.filter((record) => !bookTerms(this.#ports.terms, record.symbol).spot);
+    const derivative = records.filter((record) => bookTerms(this.#ports.terms, record.symbol).position);
     return new Map(derivative.map((record) => [record.symbol, new Exact(record.amount)]));
   }
 

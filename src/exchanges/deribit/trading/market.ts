@@ -36,10 +36,12 @@ export const trading: TradingMarket = {
     return steps.success ? (steps.data.tick_size_steps ?? []).map((step) => ({ above: step.above_price, tick: step.tick_size })) : [];
   },
 
-  // BTC_USDC is spot, BTC_USDC-PERPETUAL linear, BTC-PERPETUAL and BTC-25DEC26 inverse; options are priced in what they settle in.
+  // BTC_USDC is spot, BTC_USDC-PERPETUAL linear, BTC-PERPETUAL and BTC-25DEC26 inverse; options are priced in what they settle in. What has
+  // neither a date nor PERPETUAL in its second place is a combo: BTC-FS-25DEC26_PERP.
   named(symbol): BookTerms {
     const [head = '', rest] = symbol.split('-', 2);
-    if (rest === undefined) return { reciprocal: false, settle: null, spot: true };
-    return { reciprocal: !head.includes('_') && !/-[CP]$/.test(symbol), settle: bookCurrency(symbol), spot: false };
+    if (rest === undefined) return { reciprocal: false, settle: null, position: false };
+    const combo = !/^(?:\d{1,2}[A-Z]{3}\d{2}|PERPETUAL)$/.test(rest);
+    return { reciprocal: !combo && !head.includes('_') && !/-[CP]$/.test(symbol), settle: bookCurrency(symbol), position: !combo };
   },
 };
