@@ -41,7 +41,8 @@ export function assemble(ctx: ServiceContext, opened: Opened, found: Found): Tra
   const view = new MarketView({
     redis: opened.redis, pool: opened.pool, store: opened.store, venue: access.venue, clock, marketId: market.marketId, account: identity.account,
     tickSteps: (raw) => marketOf(market.marketId)?.trading?.tickSteps(raw) ?? [], symbols: limits.instruments.map(({ symbol }) => symbol),
-    named: (symbol) => marketOf(market.marketId)?.trading?.named(symbol) ?? { reciprocal: false, settle: null, position: true }, reduceOnlyBecause: () => state.why,
+    named: (symbol) => marketOf(market.marketId)?.trading?.named(symbol) ?? { reciprocal: false, settle: null, position: true },
+    reduceOnlyBecause: () => state.why,
   });
   return {
     ...shared, mode: access.mode, account: identity.account, signalKey, limits, venue: access.venue, state, view,

@@ -72,8 +72,8 @@ describe('what must not be', () => {
 
 describe('an order that somebody changes at the exchange', () => {
   const report = (over: Partial<OrderReport> = {}): OrderReport => ({
-    exchangeOrderId: 'X', label: '', symbol: 'ETH_USDC-PERPETUAL', side: 'buy', state: 'open', amount: '10', filledAmount: '0', averagePrice: null, price: '10.5',
-    reduceOnly: false, postOnly: false, reason: null, createdTs: AT, updatedTs: AT, ...over,
+    exchangeOrderId: 'X', label: '', symbol: 'ETH_USDC-PERPETUAL', side: 'buy', state: 'open', amount: '10', filledAmount: '0', averagePrice: null,
+    price: '10.5', reduceOnly: false, postOnly: false, reason: null, createdTs: AT, updatedTs: AT, ...over,
   });
   const stored = async (): Promise<object[]> => (await pool.query<object>('SELECT state, amount, price, filled_amount FROM orders')).rows;
 

@@ -71,13 +71,14 @@ describe('a symbol that is traded all the time', () => {
 
 describe('instruments that are not among ours any more', () => {
   const fill = (n: number, symbol: string, side: 'buy' | 'sell', price: string): FillReport => ({
-    tradeId: `T-${n}`, exchangeOrderId: `X-${n}`, label: '', symbol, seq: n, ts: AT + n, side, price, amount: '100', liquidity: 'taker', fee: '0', feeCurrency: '',
-    kind: 'trade',
+    tradeId: `T-${n}`, exchangeOrderId: `X-${n}`, label: '', symbol, seq: n, ts: AT + n, side, price, amount: '100', liquidity: 'taker', fee: '0',
+    feeCurrency: '', kind: 'trade',
   });
 
   it('have books by what their names tell: expired futures are inverse, spot pairs and combos are no positions', async () => {
     await desk.absorbFills([
-      fill(1, 'BTC-27MAR20', 'buy', '5000'), fill(2, 'BTC-27MAR20', 'sell', '10000'), fill(3, 'ETH_USDC-27MAR20', 'buy', '1'), fill(4, 'ETH_USDC-27MAR20', 'sell', '2'),
+      fill(1, 'BTC-27MAR20', 'buy', '5000'), fill(2, 'BTC-27MAR20', 'sell', '10000'), fill(3, 'ETH_USDC-27MAR20', 'buy', '1'),
+      fill(4, 'ETH_USDC-27MAR20', 'sell', '2'),
       fill(5, 'BTC-27MAR20-9000-C', 'buy', '0.01'), fill(6, 'BTC-27MAR20-9000-C', 'sell', '0.02'), fill(7, 'MATIC_USDC', 'buy', '1'),
       fill(8, 'BTC-FS-27MAR20_PERP', 'buy', '-5'),
     ], 'rest');

@@ -41,6 +41,8 @@ export interface Intervals {
 const INTERVALS: Intervals = { inFlightMs: 2_000, ordersMs: 30_000, positionsMs: 60_000 };
 const RETRY_MS = 1_000;
 const DISAGREED_MS = 10_000;
+/** A comparison that has failed for so many of its intervals is none: a venue that answers orders may still answer no question. */
+const MISSED = 5;
 
 export class Trader {
   readonly book = new AccountBook();
@@ -55,6 +57,8 @@ export class Trader {
   #locked: string | null = null;
   /** The stream was interrupted: a round of reconciliation is due at once. */
   #due = false;
+  /** When each comparison last succeeded, monotonic ms. */
+  readonly #comparedMs = { orders: 0, positions: 0 };
   /** Symbols whose positions differ from the exchange's: until they agree, or we lock, nothing adds risk. */
   readonly #doubts = new Map<string, string>();
 
@@ -129,6 +133,7 @@ export class Trader {
     await this.#insist('reconcile', async () => {
       await this.resolver.step();
       this.#judge(await this.agent.full());
+      this.#compared('orders', 'positions');
     });
     this.#reconciled = true;
     this.#options.log.info({ account: this.#options.account, epoch: this.#options.epoch }, 'reconciled');
@@ -139,6 +144,7 @@ export class Trader {
       this.#every(() => ordersMs, 'orders', async () => {
         await this.agent.fills();
         await this.agent.orders();
+        this.#compared('orders');
       }),
       // A disagreement is looked at again soon: either it heals by a late fill, or it is persistent and must lock.
       this.#every(() => (this.#doubts.size > 0 ? DISAGREED_MS : positionsMs), 'positions', () => this.#compare()),
@@ -214,8 +220,10 @@ export class Trader {
     try {
       await this.agent.fills();
       await this.agent.orders();
+      this.#compared('orders');
       if (this.#reconciled) return;
       this.#judge(await this.agent.positions({ settled: true }));
+      this.#compared('positions');
       this.#reconciled = true;
     } catch (error) {
       this.#due = true;
@@ -227,6 +235,11 @@ export class Trader {
     // What was in motion was skipped: that is no agreement.
     const moving = new Set([...this.#doubts.keys()].filter((symbol) => this.desk.quietMs(symbol) < DISAGREED_MS));
     this.#judge(await this.agent.positions(), moving);
+    this.#compared('positions');
+  }
+
+  #compared(...what: readonly ('orders' | 'positions')[]): void {
+    for (const name of what) this.#comparedMs[name] = this.#options.clock.monotonicMs();
   }
 
   #judge(found: readonly Disagreement[], undecided: ReadonlySet<string> = new Set()): void {
@@ -234,7 +247,13 @@ export class Trader {
     for (const { symbol, ours, theirs } of found) this.#doubts.set(symbol, `the position of ${symbol} is in doubt: ours ${ours}, the exchange's ${theirs}`);
   }
 
+  /** Why nothing adds risk, or null. */
   get #doubt(): string | null {
+    const { ordersMs, positionsMs } = this.#intervals;
+    for (const [name, intervalMs] of [['orders', ordersMs], ['positions', positionsMs]] as const) {
+      const sinceMs = this.#options.clock.monotonicMs() - this.#comparedMs[name];
+      if (sinceMs > intervalMs * MISSED) return `${name} could not be compared with the exchange's for ${Math.round(sinceMs / 1000)} s`;
+    }
     return this.#doubts.values().next().value ?? null;
   }
 

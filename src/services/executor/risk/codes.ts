@@ -30,7 +30,7 @@ export const REFUSALS = {
   NO_ACCOUNT: 'the account\'s figures are missing or old',
   CLOCK: 'our clock differs too much from the exchange\'s, or is not known to agree',
   FEED: 'the instrument\'s feed is not known to be fresh',
-  STATE: 'the system is not HEALTHY: only orders that reduce are sent',
+  STATE: 'the system is not HEALTHY, or the books are in doubt: only orders that reduce are sent',
   KILL_SWITCH: 'the kill switch is on',
   NOT_LEADER: 'another executor trades',
   NO_GUARD: 'no guard is armed for this account: who would cancel if this process died?',
