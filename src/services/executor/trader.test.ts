@@ -79,7 +79,8 @@ it('adds no risk once its books could not be compared for a while, and does agai
   await pass(120_000);
   expect(await order()).toMatchObject({ kind: 'placed' });
   await pass(60_000);
-  expect(await order()).toMatchObject({ refused: { code: 'STATE', detail: expect.stringMatching(/^orders could not be compared with the exchange's for 1\d\d s$/) as string } });
+  const detail = expect.stringMatching(/^orders could not be compared with the exchange's for 1\d\d s$/) as string;
+  expect(await order()).toMatchObject({ refused: { code: 'STATE', detail } });
   answers = true;
   await pass(31_000);
   expect(await order()).toMatchObject({ kind: 'placed' });
