@@ -67,6 +67,7 @@ export class Session {
       log: { info: quiet, warn: quiet, error: quiet }, account: ACCOUNT, marketId: terms.marketId, epoch: 1, terms: { of: (symbol) => this.#termsOf(symbol) },
       // Nothing is in doubt here: what the executor repeats by the clock in real life is asked once, at the end (`reconcile`).
       pause: () => new Promise((resolve) => this.#end.signal.addEventListener('abort', () => resolve(), { once: true })),
+      intervals: { inFlightMs: Infinity, ordersMs: Infinity, positionsMs: Infinity },
       tell: quiet, askAudit: () => Promise.resolve(), limits, mintLabel: (strategy) => `bt-${strategy}-${++labels}`,
       view: (book) => this.#view(book), barred: () => this.#killed, onRunaway: (reason) => this.#kill(reason),
       reduceOnlyBecause: () => null, signalKey: null, sendWithinMs: 5_000,
