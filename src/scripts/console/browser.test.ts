@@ -183,6 +183,37 @@ describe.skipIf(!ready)('the pages', () => {
     said = said.filter((line) => !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE/.test(line));
   });
 
+  it.each([
+    ['/completeness?day=garbage', /day: expected YYYY-MM-DD, got "garbage"/], ['/events?severity=bad', /severity: .*"bad"/], ['/dlq?after=zz', /after: .*"zz"/],
+  ])('says what is wrong with the address %s', async (path, what) => {
+    await page.goto(`${console_.url}${path}`);
+    await page.locator('.trouble', { hasText: what }).waitFor();
+    expect(await text()).not.toContain('Asking');
+    expect(await text('#link')).toBe('refused: the page says why');
+    said = said.filter((line) => !line.includes('400'));
+  });
+
+  it('shows the markets by itself once the servers answer again', async () => {
+    const message = 'PostgreSQL does not answer: a test';
+    await page.route('**/api/live?**', (route) => route.fulfill({
+      contentType: 'text/event-stream', body: `retry: 500\ndata: {"instruments":{"error":{"code":"unavailable","message":"${message}"}}}\n\n`,
+    }), { times: 2 });
+    await page.goto(`${console_.url}/market`);
+    await page.getByText(message).waitFor();
+    await poll(() => page.locator('.chart canvas').count()).toBeGreaterThan(0);
+    expect(await text()).not.toContain(message);
+  });
+
+  it('gives its connection back while nobody sees it', async () => {
+    await open('/');
+    const hide = (hidden: boolean): Promise<unknown> =>
+      page.evaluate(`Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`);
+    await hide(true);
+    await poll(() => console_.process.metric('console_event_streams')).toBe(0);
+    await hide(false);
+    await poll(() => console_.process.metric('console_event_streams')).toBe(1);
+  });
+
   it('asks for the token, and keeps it out of the reach of scripts', async () => {
     const guarded = await openConsole({ ...stage.env, DATABASE_URL: database.url, CONSOLE_TOKEN: 'a-token-of-enough-letters' });
     try {

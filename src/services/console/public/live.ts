@@ -17,17 +17,32 @@ const topicOf = (name: Name, query: Query): string => {
   return text === '' ? name : `${name}?${text}`;
 };
 
-/** Asks once. Rejects with one line when nothing answers. */
-export async function ask<N extends Name>(name: N, query: Query = {}): Promise<Answer<N>> {
-  const response = await fetch(`/api/${topicOf(name, query)}`).catch(() => null);
-  if (response === null) return { error: { code: 'away', message: 'The console does not answer. Is it still running?' } };
-  return response.json() as Promise<Answer<N>>;
+const AWAY: Trouble = { error: { code: 'away', message: 'The console does not answer. Is it still running?' } };
+
+/** Never rejects; status 0: nothing answers, or something else than the console does. */
+async function get(topic: string): Promise<{ status: number; answer: object }> {
+  try {
+    const response = await fetch(`/api/${topic}`);
+    return { status: response.status, answer: await response.json() as object };
+  } catch {
+    return { status: 0, answer: AWAY };
+  }
 }
+
+/** Asks once. Never rejects: what is wrong is the answer. */
+export const ask = async <N extends Name>(name: N, query: Query = {}): Promise<Answer<N>> => (await get(topicOf(name, query))).answer as Answer<N>;
+
+/** A page that nobody sees gives its connection back after this: a browser has six to one server, and the seventh page would not load. */
+const HIDDEN_MS = 5_000;
+/** From one attempt to the next where the stream was refused. */
+const REFUSED_MS = 5_000;
 
 /** What a page watches; open() once all of it is said. */
 export class Watching {
   readonly #handlers = new Map<string, (answer: object) => void>();
   #source: EventSource | null = null;
+  #timer: number | undefined;
+  #state: 'new' | 'open' | 'closed' = 'new';
 
   watch<N extends Name>(name: N, query: Query, handler: (answer: Answer<N>) => void): this {
     this.#handlers.set(topicOf(name, query), handler as (answer: object) => void);
@@ -36,23 +51,58 @@ export class Watching {
 
   open(): this {
     if (this.#handlers.size === 0) return this;
+    this.#state = 'open';
+    document.addEventListener('visibilitychange', this.#seen);
+    this.#connect();
+    return this;
+  }
+
+  close(): void {
+    this.#state = 'closed';
+    document.removeEventListener('visibilitychange', this.#seen);
+    this.#disconnect();
+  }
+
+  #connect(): void {
+    this.#disconnect();
     const query = new URLSearchParams([...this.#handlers.keys()].map((topic) => ['topic', topic]));
     const source = new EventSource(`/api/live?${query.toString()}`);
     this.#source = source;
     source.addEventListener('open', () => show('live', 'live'));
     source.addEventListener('error', () => {
-      // Refused, and not tried again: the token may have changed.
-      if (source.readyState === EventSource.CLOSED) show('lost', 'refused: load the page again');
+      // Refused, which the browser does not try again: the answers to the single questions say why.
+      if (source.readyState === EventSource.CLOSED) void this.#explain(source);
       else show('lost', 'connection lost, trying again');
     });
     source.addEventListener('message', ({ data }: MessageEvent<string>) => {
       for (const [topic, answer] of Object.entries(JSON.parse(data) as Record<string, object>)) this.#handlers.get(topic)?.(answer);
     });
-    return this;
   }
 
-  close(): void {
+  #disconnect(): void {
+    clearTimeout(this.#timer);
     this.#source?.close();
+    this.#source = null;
+  }
+
+  readonly #seen = (): void => {
+    clearTimeout(this.#timer);
+    if (document.hidden) this.#timer = setTimeout(() => this.#disconnect(), HIDDEN_MS);
+    else if (this.#source === null || this.#source.readyState === EventSource.CLOSED) this.#connect();
+  };
+
+  async #explain(source: EventSource): Promise<void> {
+    show('lost', 'refused, trying again');
+    let isWrong = false;
+    for (const [topic, handler] of this.#handlers) {
+      const { answer, status } = await get(topic);
+      if (this.#state !== 'open' || this.#source !== source) return;
+      handler(answer);
+      isWrong ||= status >= 400 && status < 500;
+    }
+    // What is wrong in the address stays wrong.
+    if (isWrong) show('lost', 'refused: the page says why');
+    else this.#timer = setTimeout(() => this.#connect(), REFUSED_MS);
   }
 }
 

@@ -27,14 +27,17 @@ export const market: Page = (root, query) => {
     const chosen = shown.map((key) => instruments.find((each) => keyOf(each) === key) ?? key);
     close = showAll(body, chosen, resolution);
   };
-  let left = false;
-  void ask('instruments').then((answer) => {
-    if (left) return;
+  let isPicked = false;
+  // Watched until there is something to choose from: the servers may be away, or the receiver not there yet.
+  const waiting = new Watching().watch('instruments', {}, (answer) => {
+    if (isPicked) return;
     if (isTrouble(answer) || answer.instruments.length === 0) {
       body.replaceChildren(isTrouble(answer) ? trouble(answer.error.message)
         : empty('Nothing is subscribed yet. Once a receiver runs, its instruments are here.'));
       return;
     }
+    isPicked = true;
+    waiting.close();
     const picks = picksOf(answer.instruments);
     // The one on most markets, where nobody has chosen.
     const widest = Math.max(...picks.map(([keys]) => keysOf(keys).length));
@@ -49,9 +52,9 @@ export const market: Page = (root, query) => {
         open(answer.instruments);
       }));
     open(answer.instruments);
-  });
+  }).open();
   return () => {
-    left = true;
+    waiting.close();
     close();
   };
 };
@@ -110,7 +113,9 @@ class MarketView {
       if (!isTrouble(answer)) morph(this.#trades, ...answer.trades.slice(0, 25).map(tradeOf));
     });
     watching.watch('candles', { ...of, resolution, limit: LAST_CANDLES }, (answer) => {
-      if (!isTrouble(answer)) this.#follow(answer.candles);
+      // What is drawn stays, and is old.
+      if (isTrouble(answer)) this.#note.replaceChildren(trouble(answer.error.message));
+      else this.#follow(answer.candles);
     });
   }
 
@@ -120,15 +125,20 @@ class MarketView {
     void ask('candles', { market: marketId, symbol, resolution: this.#resolution, limit: CANDLES }).then((answer) => {
       if (this.#closed) return;
       if (isTrouble(answer)) this.#note.replaceChildren(trouble(answer.error.message));
-      else if (answer.candles.length === 0) this.#note.replaceChildren(empty(`No candle of ${this.#resolution} is stored. OHLC_RESOLUTIONS says which are.`));
+      else this.#noteOf(answer.candles);
       this.#chart = new CandleChart(this.#box);
       if (!isTrouble(answer)) this.#chart.show(answer.candles);
     });
   }
 
+  #noteOf({ length }: Candles['candles']): void {
+    this.#note.replaceChildren(...(length > 0 ? [] : [empty(`No candle of ${this.#resolution} is stored. OHLC_RESOLUTIONS says which are.`)]));
+  }
+
   #follow(candles: Candles['candles']): void {
     const chart = this.#chart;
     if (chart === null) return;
+    this.#noteOf(candles);
     const { newest } = chart;
     chart.show(candles);
     if (chart.newest === newest) return;
