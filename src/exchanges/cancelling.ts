@@ -29,11 +29,15 @@ export async function cancelThose(venue: TradingVenue, which: (order: OrderRepor
   const met = new Set<string>();
   await untilClean(how, async () => {
     const open = (await venue.openOrders()).filter(which);
+    let failure: string | null = null;
     for (const { exchangeOrderId } of open) {
       met.add(exchangeOrderId);
       const outcome = await venue.cancel(exchangeOrderId);
-      if (outcome.kind !== 'done' && outcome.kind !== 'gone') throw new Error(outcome.reason);
+      // One that the exchange will not cancel must not shield those behind it; where it does not answer, the others would wait in vain, too.
+      if (outcome.kind === 'refused') failure ??= outcome.reason;
+      else if (outcome.kind !== 'done' && outcome.kind !== 'gone') throw new Error(outcome.reason);
     }
+    if (failure !== null) throw new Error(failure);
     return open.length === 0;
   });
   return met.size;
