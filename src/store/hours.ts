@@ -17,16 +17,16 @@ export interface HourCompleteness {
 }
 
 /**
- * Of every instrument with trades on a UTC day (`YYYY-MM-DD`), at most `limit` of them. The trades themselves are not counted: of each
- * hour the first sequence number is searched for by halving, some twenty steps down the key, and coverage tells what lies between.
- * Hours without a number are left out. Rejects with the database's error.
+ * Of every instrument with trades on a UTC day (`YYYY-MM-DD`), at most `limit` of them, chosen with holes first. The trades themselves are
+ * not counted: of each hour the first sequence number is searched for by halving, some twenty steps down the key, and coverage tells what
+ * lies between. Hours without a number are left out. Rejects with the database's error.
  */
 export async function readHours(db: Db, day: string, limit: number): Promise<HourCompleteness[]> {
   const { rows } = await db.query<Record<'marketId' | 'symbol' | 'expected' | 'missing' | 'healed', string> & { hour: number; why: string | null }>({
     name: 'hours_of_day',
     text: `WITH RECURSIVE days AS (
         SELECT instrument_id, lower(seqs) AS lo, upper(seqs) AS hi, seqs FROM trade_coverage
-        WHERE day = $1::date AND NOT isempty(seqs) ORDER BY instrument_id LIMIT $2
+        WHERE day = $1::date AND NOT isempty(seqs) ORDER BY seqs = int8multirange(range_merge(seqs)), instrument_id LIMIT $2
       ), search AS (
         SELECT instrument_id, h AS hour, ($1::date + make_interval(hours => h)) AT TIME ZONE 'UTC' AS starts, lo, hi FROM days, generate_series(1, 23) AS h
         UNION ALL
@@ -65,6 +65,14 @@ export async function readHours(db: Db, day: string, limit: number): Promise<Hou
     values: [day, limit],
   });
   return rows.map(({ expected, missing, healed, ...rest }) => ({ ...rest, expected: Number(expected), missing: Number(missing), healed: Number(healed) }));
+}
+
+/** How many instruments have trades on a UTC day. Rejects with the database's error. */
+export async function countCovered(db: Db, day: string): Promise<number> {
+  const { rows } = await db.query<{ n: number }>({
+    name: 'covered_of_day', text: 'SELECT count(*)::int AS n FROM trade_coverage WHERE day = $1::date AND NOT isempty(seqs)', values: [day],
+  });
+  return rows[0]?.n ?? 0;
 }
 
 export interface InstrumentGap {

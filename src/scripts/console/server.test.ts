@@ -103,6 +103,19 @@ describe.skipIf(!redisServerInstalled())('the console', () => {
     expect(await tell(`gaps?${of}&day=${DAY}`)).toMatchObject({ gaps: [gaps] });
   });
 
+  it('leaves out no hole where there are more instruments than rows, and says how many are left out', async () => {
+    const day = '2026-11-20';
+    await client.query(`INSERT INTO instruments (market_id, symbol, exchange, status)
+      SELECT 'deribit', 'MANY-' || n, 'deribit', 'open' FROM generate_series(1000, 1499) AS n`);
+    await client.query(`INSERT INTO trade_coverage
+      SELECT instrument_id, $1, CASE WHEN symbol = 'MANY-1499' THEN '{[1,10],[21,30]}' ELSE '{[1,30]}' END::int8multirange
+      FROM instruments WHERE symbol LIKE 'MANY-%'`, [day]);
+    for (const query of [`by=hour&day=${day}`, `day=${day}&days=1`]) {
+      const { rows, more, missing } = await tell(`completeness?${query}`) as { rows: { symbol: string }[]; more: number; missing: number };
+      expect({ query, rows: rows.length, more, missing, last: rows.at(-1)?.symbol }).toEqual({ query, rows: 300, more: 200, missing: 10, last: 'MANY-1499' });
+    }
+  });
+
   it('shows the trades that come while one looks', async () => {
     await tell(`trades?${of}`);
     const trade = {

@@ -58,6 +58,8 @@ export interface Completeness {
   readonly columns: readonly string[];
   readonly day: string;
   readonly rows: readonly { marketId: string; symbol: string; cells: readonly (Cell | null)[] }[];
+  /** Instruments without a row: there are too many. Those with holes have theirs first. */
+  readonly more: number;
   readonly expected: number;
   readonly missing: number;
 }

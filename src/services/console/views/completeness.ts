@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { dayOfMicros, dayStartMicros, dayText } from '../../../core/days.ts';
 import { readCompleteness } from '../../../store/completeness.ts';
-import { gapsBetween, readHours } from '../../../store/hours.ts';
+import { countCovered, gapsBetween, readHours } from '../../../store/hours.ts';
 import { view, type View } from '../hub.ts';
 import type { Cell, Completeness, Gaps } from '../shown.ts';
 import { dayParam, from, marketParam, symbolParam, wholeParam, type Sources } from './sources.ts';
@@ -23,7 +23,8 @@ export function completenessView(sources: Sources): View {
     const columns = by === 'hour' ? HOURS : Array.from({ length: days }, (_, n) => dayText(last - days + 1 + n));
     const cells = by === 'hour' ? await hourCells(sources, day) : (await readCompleteness(pool, { marketId: null, symbol: null, from: columns[0]!, to: day }))
       .map((each) => ({ ...each, column: each.day }));
-    return { by, day, columns, ...table(columns, cells) };
+    const shown = table(columns, cells);
+    return { by, day, columns, ...shown, more: by === 'hour' ? Math.max(0, (await countCovered(pool, day)) - shown.rows.length) : shown.more };
   };
   return view({ params, everyMs: 10_000, read: (asked) => from('PostgreSQL', read(asked)) });
 }
@@ -35,8 +36,8 @@ async function hourCells({ pool }: Sources, day: string): Promise<Placed[]> {
   return hours.map(({ hour, ...cell }) => ({ ...cell, column: HOURS[hour]! }));
 }
 
-function table(columns: readonly string[], cells: readonly Placed[]): Pick<Completeness, 'rows' | 'expected' | 'missing'> {
-  const rows = new Map<string, { marketId: string; symbol: string; cells: (Cell | null)[] }>();
+function table(columns: readonly string[], cells: readonly Placed[]): Pick<Completeness, 'rows' | 'more' | 'expected' | 'missing'> {
+  const rows = new Map<string, Completeness['rows'][number] & { cells: (Cell | null)[] }>();
   let [expected, missing] = [0, 0];
   for (const { marketId, symbol, column, ...cell } of cells) {
     const key = `${marketId} ${symbol}`;
@@ -46,7 +47,11 @@ function table(columns: readonly string[], cells: readonly Placed[]): Pick<Compl
     expected += cell.expected;
     missing += cell.missing;
   }
-  return { rows: [...rows.values()].slice(0, INSTRUMENTS), expected, missing };
+  // Where there is no room for all, a hole must not be what is left out.
+  const isWhole = ({ cells: row }: Completeness['rows'][number]): number => (row.some((cell) => cell !== null && cell.missing > 0) ? 0 : 1);
+  const all = [...rows.values()];
+  const shown = new Set([...all].sort((a, b) => isWhole(a) - isWhole(b)).slice(0, INSTRUMENTS));
+  return { rows: all.filter((row) => shown.has(row)), more: all.length - shown.size, expected, missing };
 }
 
 const gapParams = z.strictObject({ market: marketParam, symbol: symbolParam, day: dayParam, hour: wholeParam(0, 23, -1) });

@@ -1,7 +1,7 @@
 // What is stored and what is missing, as a map; a field opens the gaps behind it.
 import type { Cell, Completeness, Gaps } from '../../shown.ts';
 import { badge, button, choice, empty, h, morph, panel, table, trouble } from '../dom.ts';
-import { count, dash, moment } from '../format.ts';
+import { count, dash, moment, plural } from '../format.ts';
 import { Watching, ask, isTrouble } from '../live.ts';
 import { remember, type Page } from '../router.ts';
 
@@ -53,7 +53,7 @@ export const completeness: Page = (root, query) => {
 
 const LEGEND = ['✓ whole', '✓ n healed: in gaps that were filled', 'n missing', '· nothing stored', 'Arrow keys move, Enter tells why'];
 
-function mapOf({ by, rows, columns, expected, missing }: Completeness): HTMLElement {
+function mapOf({ by, rows, more, columns, expected, missing }: Completeness): HTMLElement {
   if (rows.length === 0) return empty('No trade is stored for these days. Is a distributor running? npm start -- distributor');
   const grid = h('table', { class: 'heat', role: 'grid', 'aria-label': `Completeness by ${by}` },
     h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Instrument'),
@@ -64,6 +64,7 @@ function mapOf({ by, rows, columns, expected, missing }: Completeness): HTMLElem
   return h('section', { class: 'panel' },
     h('p', {}, `${count(expected)} numbers expected, `, h('strong', { class: missing > 0 ? 'bad' : 'good' }, `${count(missing)} missing`)),
     h('div', { class: 'scroll' }, grid),
+    more > 0 ? h('p', { class: 'muted' }, `${plural(more, 'more instrument')} not shown; those with holes come first. npm run completeness tells all.`) : null,
     h('div', { class: 'legend' }, ...LEGEND.map((text) => h('span', {}, text))));
 }
 
