@@ -1,9 +1,11 @@
 // The agent where it is never quiet: a strategy that trades all the time must not hide a difference, and motion must not be taken for one.
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { FillReport } from '../../core/trading/order.ts';
+import type { FillReport, OrderReport } from '../../core/trading/order.ts';
+import type { OrderRecord } from '../../core/trading/records.ts';
 import { trading } from '../../exchanges/deribit/trading/market.ts';
 import type { TradingVenue } from '../../exchanges/trading.ts';
 import { MemoryTradingStore } from '../../scripts/chaos/memory_store.ts';
+import { EPOCH, intent } from '../../testing/trading_store.ts';
 import { OrderDesk } from './desk.ts';
 import { ReconciliationAgent } from './reconcile.ts';
 
@@ -16,13 +18,16 @@ let store: MemoryTradingStore;
 let locks: string[];
 let audits: number;
 let agent: ReconciliationAgent;
+let archive: OrderReport[];
 let desk: OrderDesk;
 
 beforeEach(async () => {
   [nowMs, theirs, store, locks, audits] = [0, '0', new MemoryTradingStore(), [], 0];
+  archive = [];
   await store.nextEpoch();
   const venue = {
     positions: () => Promise.resolve([{ symbol: PERP, amount: theirs }]), fills: () => Promise.resolve([]), openOrders: () => Promise.resolve([]),
+    order: () => Promise.resolve(null), closedOrders: () => Promise.resolve(archive),
   } as unknown as TradingVenue;
   const ports = {
     store, venue, clock: { nowMicros: () => AT + nowMs * 1000, monotonicMs: () => nowMs }, pause: () => Promise.reject(new Error('the end')),
@@ -66,6 +71,30 @@ describe('a symbol that is traded all the time', () => {
     theirs = '0';
     for (let round = 0; round < 3; round++) await agent.positions();
     expect(await store.openCases('acc')).toEqual([]);
+  });
+});
+
+describe('an order that ended while nobody looked', () => {
+  const left = async (): Promise<OrderRecord> => {
+    const { order } = await store.insertIntent(intent({ account: 'acc', symbol: PERP, amount: '10' }), { epoch: EPOCH, state: 'SENDING', at: AT });
+    return (await store.change(order.orderId, order.version, { event: 'acknowledged', at: AT, state: 'OPEN', exchangeOrderId: 'X' }))!;
+  };
+
+  it('is found in the archive, when the exchange does not know it otherwise any more', async () => {
+    const { label } = await left();
+    archive = [{
+      exchangeOrderId: 'X', label, symbol: PERP, side: 'buy', state: 'cancelled', amount: '10', filledAmount: '0', averagePrice: null, price: '10.5',
+      reduceOnly: false, postOnly: false, reason: 'user_request', createdTs: AT, updatedTs: AT + 1,
+    }];
+    for (let round = 0; round < 3; round++) await agent.orders();
+    expect(await store.orderByLabel(label)).toMatchObject({ state: 'CANCELLED', reason: 'user_request' });
+    expect([await store.openCases('acc'), locks]).toEqual([[], []]);
+  });
+
+  it('is a case when no archive knows it either', async () => {
+    const { label } = await left();
+    for (let round = 0; round < 12; round++) await agent.orders();
+    expect(locks).toEqual([`order ${label} is not known to the exchange any more`]);
   });
 });
 

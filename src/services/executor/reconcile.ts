@@ -83,9 +83,34 @@ export class ReconciliationAgent {
     const listed = new Set(open.map((report) => report.exchangeOrderId));
     const missing = ours.filter(({ exchangeOrderId: id, state }) => id !== null && !listed.has(id) && (state === 'OPEN' || state === 'PARTIALLY_FILLED'));
     this.#forget('order', missing.map(({ label }) => label));
+    const archived: OrderRecord[] = [];
     for (const order of missing) {
       if (this.#moves(order.symbol, `order ${order.label}`, 'missing')) continue;
-      await this.#missing(order);
+      const report = await venue.order(order.exchangeOrderId!);
+      if (report === null) archived.push(order);
+      else await this.#ended(order, report);
+    }
+    await this.#archived(archived);
+  }
+
+  /** Exchanges forget soon what has ended: whoever comes back after an hour finds in the archive alone what the guard has cancelled. */
+  async #archived(orders: readonly OrderRecord[]): Promise<void> {
+    if (orders.length === 0) return;
+    const since = Math.min(...orders.map((order) => order.sentTs ?? order.createdTs)) - AHEAD;
+    const closed = new Map((await this.#ports.venue.closedOrders(since)).map((report) => [report.exchangeOrderId, report]));
+    for (const order of orders) {
+      const report = closed.get(order.exchangeOrderId!);
+      if (report !== undefined) {
+        await this.#ended(order, report);
+        continue;
+      }
+      await this.#case(
+        {
+          kind: 'missing_order', symbol: order.symbol, theirs: null,
+          ours: { label: order.label, state: order.state, exchange_order_id: order.exchangeOrderId },
+        },
+        `order ${order.label} is not known to the exchange any more`,
+      );
     }
   }
 
@@ -101,22 +126,9 @@ export class ReconciliationAgent {
     if (stateAfter(order, report) !== order.state) await this.#desk.absorbOrder(report, 'reconciled');
   }
 
-  /** Not in the list of open orders: it ended, or the list lags. The order itself is asked, and its fills. */
-  async #missing(order: OrderRecord): Promise<void> {
+  /** Not in the list of open orders: it ended, or the list lags. What the exchange says of it, and its fills. */
+  async #ended(order: OrderRecord, report: OrderReport): Promise<void> {
     const { venue, clock } = this.#ports;
-    const report = await venue.order(order.exchangeOrderId!);
-    if (report === null) {
-      await this.#case(
-        {
-          kind: 'missing_order',
-          symbol: order.symbol,
-          ours: { label: order.label, state: order.state, exchange_order_id: order.exchangeOrderId },
-          theirs: null,
-        },
-        `order ${order.label} is not known to the exchange any more`,
-      );
-      return;
-    }
     if (new Exact(report.filledAmount).gt(order.filledAmount)) {
       await this.#desk.absorbFills(await venue.fills((order.sentTs ?? order.createdTs) - AHEAD, clock.nowMicros() + AHEAD), 'rest');
     }
