@@ -21,8 +21,10 @@ export interface EntrySearch {
   readonly found: FoundEntry | null;
   readonly repeats: number;
   readonly looked: number;
-  /** The stream's first entry; null: it is empty. Older ones have been trimmed. */
+  /** The stream's first entry; null: it is empty. */
   readonly streamBegins: string | null;
+  /** Whether there were older ones. */
+  readonly isTrimmed: boolean;
 }
 
 const PAGE = 2_000;
@@ -31,17 +33,19 @@ const LETTERS = 1_000;
 /** Looks through the entries of `fromMs`..`toMs`, at most `limit` of them. Rejects when Redis does not answer. */
 export async function findTradeEntry(stream: Redis, name: TradeName, fromMs: number, toMs: number, limit: number): Promise<EntrySearch> {
   const streamBegins = (await stream.xrange(streamMarketDataKey, '-', '+', 'COUNT', 1))[0]?.[0] ?? null;
+  const facts = streamBegins === null ? {} : fieldsOf((await stream.xinfo('STREAM', streamMarketDataKey)) as unknown[]);
+  const about = { streamBegins, isTrimmed: Number(facts['entries-added'] ?? 0) > Number(facts['length'] ?? 0) };
   let looked = 0;
   for (let from = String(Math.max(0, Math.floor(fromMs))); looked < limit;) {
     const page = await stream.xrange(streamMarketDataKey, from, String(Math.ceil(toMs)), 'COUNT', PAGE);
     looked += page.length;
     const own = page.flatMap(([id, fields]) => entryOf(id, fields, name));
-    if (own[0] !== undefined) return { found: own[0], repeats: own.length - 1, looked, streamBegins };
+    if (own[0] !== undefined) return { found: own[0], repeats: own.length - 1, looked, ...about };
     const last = page.at(-1)?.[0];
     if (last === undefined || page.length < PAGE) break;
     from = `(${last}`;
   }
-  return { found: null, repeats: 0, looked, streamBegins };
+  return { found: null, repeats: 0, looked, ...about };
 }
 
 /** The newest dead letter of a trade among the last thousand; null: none. */

@@ -66,5 +66,6 @@ describe('events', () => {
     expect(events('--severity', 'bad')).toMatchObject({ code: 2, error: 'events: --severity: "bad" is not one of info, warning, error, critical\n' });
     expect(events('--market', 'x').error).toContain('--market: unknown market "x"; known: deribit');
     expect(events('--nope').code).toBe(2);
+    expect(events('--help')).toMatchObject({ code: 0, out: expect.stringMatching(/^usage: npm run events/) as string });
   });
 });

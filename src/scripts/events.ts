@@ -29,14 +29,17 @@ interface Options {
   limit: number;
 }
 
-function readOptions(argv: string[]): Options {
+/** null: help was asked for. */
+function readOptions(argv: string[]): Options | null {
   const { values } = parseArgs({
     args: argv,
     options: {
       follow: { type: 'boolean', default: false }, json: { type: 'boolean', default: false }, type: { type: 'string', multiple: true, default: [] },
       severity: { type: 'string', default: 'info' }, market: { type: 'string' }, symbol: { type: 'string' }, limit: { type: 'string', default: '50' },
+      help: { type: 'boolean', short: 'h' },
     },
   });
+  if (values.help === true) return null;
   const limit = Number(values.limit);
   if (!/^\d+$/.test(values.limit) || limit > 10_000) throw new UsageError(`--limit: ${JSON.stringify(values.limit)} is not a whole number from 0 to 10000`);
   if (values.market !== undefined && !Object.hasOwn(MARKETS, values.market)) {
@@ -116,7 +119,9 @@ async function run(options: Options): Promise<void> {
 }
 
 async function main(argv: string[]): Promise<void> {
-  await run(readOptions(argv));
+  const options = readOptions(argv);
+  if (options === null) process.stdout.write(`${USAGE}\n`);
+  else await run(options);
 }
 
 main(process.argv.slice(2)).catch((thrown: unknown) => {

@@ -14,6 +14,7 @@ import { createPool, type Pool } from '../../store/connect.ts';
 import { readServerFacts, readTradingState, type TradingState } from '../../store/settings.ts';
 import { freshDatabase, freshRedis, ownRedis, redisServerInstalled, type FreshDatabase, type FreshRedis } from '../../testing/servers.ts';
 import { outsideAddresses, portFindings } from './ports.ts';
+import { redisFindings } from './servers.ts';
 import { aclFinding, diskFinding, redisAclFinding, settingFindings } from './settings.ts';
 import { credentialsFinding, riskFinding, secretFilesFinding, tradingFindings, type TradingFacts } from './trading.ts';
 import { banFinding, budgetFinding, gapFindings, lagFinding, queueFinding, queueFindings, serviceFindings } from './work.ts';
@@ -44,6 +45,15 @@ const expectRemedies = (found: readonly Finding[]): void =>
   expect(found.filter(({ level, remedy }) => (level === 'ok') !== (remedy === undefined))).toEqual([]);
 
 describe('servers', () => {
+  it.each([
+    ['ok', 'ok', 'ok'], ['err', 'ok', 'fail'], ['ok', 'err', 'warn'],
+  ])('Redis whose log was written %s and rewritten %s is %s', async (written, rewritten, level) => {
+    const info = ['redis_version:7.0.15', 'aof_enabled:1', `aof_last_bgrewrite_status:${rewritten}`, `aof_last_write_status:${written}`].join('\r\n');
+    const found = await redisFindings({ info: () => Promise.resolve(info) });
+    expect(named(found, 'redis aof')?.level).toBe(level);
+    expectRemedies(found);
+  });
+
   const good = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on', max_connections: '100', jit: 'off', track_commit_timestamp: 'on' };
   it.each([
     ['postgres durability', {}, 'ok'], ['postgres durability', { synchronous_commit: 'off' }, 'warn'], ['postgres durability', { fsync: 'off' }, 'fail'],

@@ -23,7 +23,7 @@ export function nodeVersion(version: string): Finding {
 }
 
 /** Version, and the settings without which Redis forgets or dies: noeviction, a limit, a log. */
-export async function redisFindings(redis: Redis): Promise<Finding[]> {
+export async function redisFindings(redis: Pick<Redis, 'info'>): Promise<Finding[]> {
   const info = await redis.info();
   const text = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
   const version = text('redis_version');
@@ -60,12 +60,18 @@ export async function redisFindings(redis: Redis): Promise<Finding[]> {
       ),
     );
   else found.push(ok('redis memory', `${Math.round((100 * used) / limit)} % of ${Math.round(limit / 1e6)} MB used`));
-  found.push(
-    text('aof_enabled') === '1'
-      ? ok('redis aof', `on, last write ${text('aof_last_write_status')}`)
-      : warn('redis aof', 'off', 'CONFIG SET appendonly yes: what is not yet in PostgreSQL is lost with a restart'),
-  );
+  found.push(aofFinding(text));
   return found;
+}
+
+/** A log that cannot be written is worse than none: Redis then refuses what it is given. */
+function aofFinding(text: (name: string) => string): Finding {
+  const name = 'redis aof';
+  if (text('aof_enabled') !== '1') return warn(name, 'off', 'CONFIG SET appendonly yes: what is not yet in PostgreSQL is lost with a restart');
+  const [written, rewritten] = [text('aof_last_write_status'), text('aof_last_bgrewrite_status')];
+  const remedy = 'is its disk full, or the folder of redis-cli CONFIG GET dir closed to it? its log says why';
+  if (written !== 'ok') return fail(name, `on, last write ${written}: Redis takes nothing more`, remedy);
+  return rewritten === 'err' ? warn(name, 'on, and cannot be rewritten: it grows without end', remedy) : ok(name, 'on, last write ok');
 }
 
 /** What the fleet does without because Redis is nearly full. */

@@ -83,10 +83,10 @@ async function ofUnknown(servers: TraceServers, instrumentId: number, name: Trad
 async function streamPart(stream: Redis, name: TradeName, fromMs: number, toMs: number, healed: boolean): Promise<StreamPart> {
   const none = (why: string): StreamPart => ({ id: null, at: null, repeats: 0, deliveries: [], why });
   try {
-    const { found, repeats, looked, streamBegins } = await findTradeEntry(stream, name, fromMs, toMs, LIMIT);
+    const { found, repeats, looked, streamBegins, isTrimmed } = await findTradeEntry(stream, name, fromMs, toMs, LIMIT);
     if (found !== null) return { id: found.id, at: parseInt(found.id, 10) * 1_000, repeats, deliveries: await deliveriesOf(stream, found.id), why: null };
     if (streamBegins === null) return none('the stream is empty');
-    if (parseInt(streamBegins, 10) > fromMs) return none(`trimmed: the stream begins with ${streamBegins}`);
+    if (isTrimmed && parseInt(streamBegins, 10) > fromMs) return none(`trimmed: the stream begins with ${streamBegins}`);
     if (healed) return none('fetched by REST: it never was in the stream');
     return none(looked >= LIMIT ? `not among the ${LIMIT} entries from its time on` : `not among the ${looked} entries of its time`);
   } catch (error) {
