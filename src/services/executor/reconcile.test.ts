@@ -80,14 +80,25 @@ describe('an order that ended while nobody looked', () => {
     return (await store.change(order.orderId, order.version, { event: 'acknowledged', at: AT, state: 'OPEN', exchangeOrderId: 'X' }))!;
   };
 
+  const cancelled = (label: string): OrderReport => ({
+    exchangeOrderId: 'X', label, symbol: PERP, side: 'buy', state: 'cancelled', amount: '10', filledAmount: '0', averagePrice: null, price: '10.5',
+    reduceOnly: false, postOnly: false, reason: 'user_request', createdTs: AT, updatedTs: AT + 1,
+  });
+
   it('is found in the archive, when the exchange does not know it otherwise any more', async () => {
     const { label } = await left();
-    archive = [{
-      exchangeOrderId: 'X', label, symbol: PERP, side: 'buy', state: 'cancelled', amount: '10', filledAmount: '0', averagePrice: null, price: '10.5',
-      reduceOnly: false, postOnly: false, reason: 'user_request', createdTs: AT, updatedTs: AT + 1,
-    }];
+    archive = [cancelled(label)];
     for (let round = 0; round < 3; round++) await agent.orders();
     expect(await store.orderByLabel(label)).toMatchObject({ state: 'CANCELLED', reason: 'user_request' });
+    expect([await store.openCases('acc'), locks]).toEqual([[], []]);
+  });
+
+  it('is a case for as long as no archive knows it either', async () => {
+    const { label } = await left();
+    for (let round = 0; round < 3; round++) await agent.orders();
+    expect((await store.openCases('acc')).map(({ kind, status }) => `${kind} ${status}`)).toEqual(['missing_order open']);
+    archive = [cancelled(label)];
+    for (let round = 0; round < 3; round++) await agent.orders();
     expect([await store.openCases('acc'), locks]).toEqual([[], []]);
   });
 

@@ -84,24 +84,30 @@ export class ReconciliationAgent {
     const missing = ours.filter(({ exchangeOrderId: id, state }) => id !== null && !listed.has(id) && (state === 'OPEN' || state === 'PARTIALLY_FILLED'));
     this.#forget('order', missing.map(({ label }) => label));
     const archived: OrderRecord[] = [];
+    const lost = new Set(missing.map(({ label }) => label));
     for (const order of missing) {
       if (this.#moves(order.symbol, `order ${order.label}`, 'missing')) continue;
       const report = await venue.order(order.exchangeOrderId!);
       if (report === null) archived.push(order);
       else await this.#ended(order, report);
+      if (report !== null) lost.delete(order.label);
     }
-    await this.#archived(archived);
+    for (const order of await this.#archived(archived)) lost.delete(order.label);
+    const isFound = ({ ours: wanted }: CaseRecord): boolean => !lost.has(String((wanted as { label?: unknown } | null)?.label));
+    await this.#heal((open) => open.kind === 'missing_order' && isFound(open), 'the order is known again');
   }
 
-  /** Exchanges forget soon what has ended: whoever comes back after an hour finds in the archive alone what the guard has cancelled. */
-  async #archived(orders: readonly OrderRecord[]): Promise<void> {
-    if (orders.length === 0) return;
+  /** Exchanges forget soon what has ended: whoever comes back after an hour finds in the archive alone what the guard has cancelled. Those found. */
+  async #archived(orders: readonly OrderRecord[]): Promise<OrderRecord[]> {
+    if (orders.length === 0) return [];
+    const found: OrderRecord[] = [];
     const since = Math.min(...orders.map((order) => order.sentTs ?? order.createdTs)) - AHEAD;
     const closed = new Map((await this.#ports.venue.closedOrders(since)).map((report) => [report.exchangeOrderId, report]));
     for (const order of orders) {
       const report = closed.get(order.exchangeOrderId!);
       if (report !== undefined) {
         await this.#ended(order, report);
+        found.push(order);
         continue;
       }
       await this.#case(
@@ -112,6 +118,7 @@ export class ReconciliationAgent {
         `order ${order.label} is not known to the exchange any more`,
       );
     }
+    return found;
   }
 
   async #absorb(report: OrderReport): Promise<void> {
@@ -212,12 +219,16 @@ export class ReconciliationAgent {
     return true;
   }
 
-  async #healed(symbol: string): Promise<void> {
+  #healed(symbol: string): Promise<void> {
+    return this.#heal((open) => open.kind === 'position_mismatch' && open.symbol === symbol, 'both sides agree again');
+  }
+
+  async #heal(which: (open: CaseRecord) => boolean, decision: string): Promise<void> {
     const { store, account, clock, tell } = this.#ports;
     for (const open of await store.openCases(account)) {
-      if (open.kind !== 'position_mismatch' || open.symbol !== symbol || open.status !== 'open') continue;
-      await store.settleCase(open.caseId, 'healed', 'both sides agree again', clock.nowMicros());
-      tell(caseUpdate({ ...open, status: 'healed', decision: 'both sides agree again' }));
+      if (open.status !== 'open' || !which(open)) continue;
+      await store.settleCase(open.caseId, 'healed', decision, clock.nowMicros());
+      tell(caseUpdate({ ...open, status: 'healed', decision }));
     }
   }
 
