@@ -63,6 +63,8 @@ describe('the books', () => {
     [['orders', '--limit', '0'], /--limit: "0" is not a whole number from 1 to 99999/],
     [['orders', 'close', '1'], /unexpected argument "close"/],
     [['cases', 'close', 'x', '--reason', 'y'], /close: "x" is not the number of a case/],
+    [['cases', 'close', '1', '--reason', 'y', '--follow'], /close takes --reason alone/],
+    [['cases', '--reason', 'y'], /--reason goes with close/],
   ])('%j is refused in one line', async (args, why) => {
     const { code, out } = await books(...args);
     expect([code, out.trim().split('\n').length]).toEqual([2, 1]);

@@ -50,10 +50,14 @@ function readOptions(book: Book, args: string[]): Options {
     const { json, follow, all, limit } = values;
     const [word, id, extra] = positionals;
     const shared = { book, json, follow, all, limit: Number(limit) };
-    if (word === undefined || (word === 'list' && id === undefined)) return { ...shared, close: null };
+    const lists = word === undefined || (word === 'list' && id === undefined);
+    // An operator who forgot the word would think that the case is closed.
+    if (lists && values.reason !== undefined) throw new UsageError('--reason goes with close');
+    if (lists) return { ...shared, close: null };
     if (book !== 'cases' || word !== 'close') throw new UsageError(`unexpected argument ${JSON.stringify(word)}`);
     if (id === undefined || !/^\d{1,18}$/.test(id)) throw new UsageError(`close: ${JSON.stringify(id ?? '')} is not the number of a case`);
     if (extra !== undefined) throw new UsageError(`unexpected argument ${JSON.stringify(extra)}`);
+    if (json || follow || all) throw new UsageError('close takes --reason alone');
     const reason = values.reason?.trim() ?? '';
     if (reason === '') throw new UsageError('close needs a --reason, which goes on record');
     return { ...shared, close: { caseId: id, reason } };
