@@ -5,7 +5,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { REDIS_USERS, type RedisPasswords } from '../../bus/acl.ts';
 import {
-  dlqStreamMarketDataKey, feedSeqKey, streamMarketDataKey, streamSystemEventsKey, subscriptionsKey, systemStateKey, tickerKey,
+  dlqStreamMarketDataKey, feedSeqKey, heartbeatKey, streamMarketDataKey, streamSystemEventsKey, subscriptionsKey, systemStateKey, tickerKey,
 } from '../../contracts/index.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createPool, closePool } from '../../store/connect.ts';
@@ -13,6 +13,7 @@ import { openConsole, type RunningConsole } from '../../testing/console.ts';
 import { until } from '../../testing/receiver.ts';
 import { freshDatabase, ownRedis, redisServerInstalled, type FreshDatabase } from '../../testing/servers.ts';
 import type { LocalRedis } from '../local/redis.ts';
+import type { Trading } from '../../services/console/shown.ts';
 import { accessOf } from '../../services/console/access.ts';
 
 const PASSWORDS = Object.fromEntries(REDIS_USERS.map((user) => [user, `secret-of-${user}`])) as RedisPasswords;
@@ -114,6 +115,35 @@ describe.skipIf(!redisServerInstalled())('the console', () => {
       const { rows, more, missing } = await tell(`completeness?${query}`) as { rows: { symbol: string }[]; more: number; missing: number };
       expect({ query, rows: rows.length, more, missing, last: rows.at(-1)?.symbol }).toEqual({ query, rows: 300, more: 200, missing: 10, last: 'MANY-1499' });
     }
+  });
+
+  it('shows orders at work however many came after them, and a kill switch that only the executor knows of', async () => {
+    const order = (n: number, state: string): Promise<unknown> => client.query(`INSERT INTO orders
+        (label, account, strategy, origin, market_id, symbol, side, amount, order_type, state, epoch, created_at, valid_until, updated_at)
+      VALUES ($1, '7', 's', 'own', 'deribit', 'BTC-PERPETUAL', 'buy', 10, 'limit', $2, 1, to_timestamp($3), now(), now())`,
+    [`o${n}`, state, 1_790_000_000 + n]);
+    await order(1, 'OPEN');
+    await order(2, 'UNKNOWN');
+    for (let n = 3; n < 63; n++) await order(n, 'FILLED');
+    await redis.set(heartbeatKey('executor', '1'), JSON.stringify({ role: 'leader', mode: 'live', account: '7', kill_switch: 'file', locked: 'a mismatch' }));
+    const trading = async (): Promise<Trading> => (await tell('trading')) as unknown as Trading;
+    await expect.poll(async () => (await trading()).atWork, { timeout: 10_000 }).toEqual({ live: 1, unknown: 1 });
+    const { orders, executors } = await trading();
+    expect([orders.length, ...orders.slice(0, 3).map(({ label }) => label)]).toEqual([50, 'o2', 'o1', 'o62']);
+    expect(executors).toMatchObject([{ killSwitch: 'file', locked: 'a mismatch' }]);
+    await expect.poll(() => tell('overview'), { timeout: 10_000 }).toMatchObject({ killSwitch: true });
+  });
+
+  it('draws a fill of long ago into the profit when it is found at last', async () => {
+    const fill = (id: string, at: number, side: string, price: number): Promise<unknown> => client.query(`INSERT INTO fills
+        (account, trade_id, exchange_order_id, market_id, symbol, ts, side, price, amount, liquidity, fee, fee_currency, kind, source, recorded_at)
+      VALUES ('7', $1, 'x', 'deribit', 'LINEAR', to_timestamp($2), $3, $4, 1, 'taker', 0, 'USDC', 'trade', 'stream', clock_timestamp())`,
+    [id, 1_790_000_000 + at, side, price]);
+    const totals = async (): Promise<string[]> => ((await tell('trading')) as unknown as Trading).profit.map(({ total }) => total);
+    await fill('new', 600, 'sell', 12);
+    await expect.poll(totals, { timeout: 10_000 }).toEqual(['0']);
+    await fill('old', 0, 'buy', 10);
+    await expect.poll(totals, { timeout: 10_000 }).toEqual(['0', '2']);
   });
 
   it('shows the trades that come while one looks', async () => {

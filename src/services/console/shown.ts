@@ -128,10 +128,14 @@ export interface DeadLetters {
 
 export interface Trading {
   readonly nowTs: number;
-  readonly executors: readonly { instance: string; account: string; mode: string; role: string }[];
+  /** `killSwitch`: what holds it on there (file, signal, flag); `locked`: why it has locked itself. */
+  readonly executors: readonly { instance: string; account: string; mode: string; role: string; killSwitch: string | null; locked: string | null }[];
   readonly guardArmed: boolean | null;
   readonly flags: readonly { name: string; value: string; at: number; by: string; reason: string | null }[];
+  /** Those at work first. */
   readonly orders: readonly OrderRecord[];
+  /** Of all there are: at work, and with unknown outcome. */
+  readonly atWork: { readonly live: number; readonly unknown: number };
   readonly fills: readonly FillRecord[];
   readonly positions: readonly PositionRecord[];
   readonly cases: readonly CaseRecord[];

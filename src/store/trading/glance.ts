@@ -5,12 +5,28 @@ import { CASE_COLUMNS, FILL_COLUMNS, ORDER_COLUMNS, POSITION_COLUMNS, caseOf, fi
 
 type Db = Pick<Client, 'query'>;
 
-/** All reject with the database's error; times are µs. */
-export const newestOrders = async (db: Db, limit: number): Promise<OrderRecord[]> =>
-  (await db.query<Row>(`SELECT ${ORDER_COLUMNS} FROM orders ORDER BY orders.created_at DESC, order_id DESC LIMIT $1`, [limit])).rows.map(orderOf);
+/** As the partial index has them. */
+const LIVE = `state IN ('PENDING', 'SENDING', 'OPEN', 'PARTIALLY_FILLED', 'UNKNOWN')`;
+const NEWEST = 'ORDER BY orders.created_at DESC, order_id DESC LIMIT $1';
+
+/** All reject with the database's error; times are µs. Those at work first: one that rests for days must not sink below what came later. */
+export const newestOrders = async (db: Db, limit: number): Promise<OrderRecord[]> => (await db.query<Row>(
+  `(SELECT ${ORDER_COLUMNS} FROM orders WHERE ${LIVE} ${NEWEST}) UNION ALL (SELECT ${ORDER_COLUMNS} FROM orders WHERE NOT ${LIVE} ${NEWEST}) LIMIT $1`, [limit],
+)).rows.map(orderOf);
+
+/** How many orders may still be filled, and of how many of them the outcome is not known. */
+export async function countLiveOrders(db: Db): Promise<{ live: number; unknown: number }> {
+  const { rows } = await db.query<{ live: number; unknown: number }>(
+    `SELECT count(*) FILTER (WHERE state <> 'UNKNOWN')::int AS live, count(*) FILTER (WHERE state = 'UNKNOWN')::int AS unknown FROM orders WHERE ${LIVE}`);
+  return rows[0] ?? { live: 0, unknown: 0 };
+}
 
 export const newestFills = async (db: Db, limit: number): Promise<FillRecord[]> =>
   (await db.query<Row>(`SELECT ${FILL_COLUMNS} FROM fills ORDER BY fills.ts DESC, trade_id LIMIT $1`, [limit])).rows.map(fillOf);
+
+/** Another one whenever a fill was recorded, also one of long ago that the reconciliation has found. */
+export const fillsMark = async (db: Db): Promise<string> =>
+  (await db.query<{ mark: string }>(`SELECT count(*) || ' ' || coalesce(max(recorded_at)::text, '') AS mark FROM fills`)).rows[0]?.mark ?? '';
 
 export const allPositions = async (db: Db): Promise<PositionRecord[]> =>
   (await db.query<Row>(`SELECT ${POSITION_COLUMNS} FROM positions ORDER BY account, market_id, symbol`)).rows.map(positionOf);

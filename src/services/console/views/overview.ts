@@ -49,9 +49,12 @@ async function readOverview(sources: Sources, rates: Rates): Promise<Overview> {
     }),
     stream: figures === null ? null : { length: figures.length, perS: perS('stream'), groups: figures.groups },
     processes: beats.map(processOf),
-    killSwitch: flags === null ? null : flags.some(({ name, value }) => name === 'kill_switch' && value === 'on'),
+    killSwitch: isKilled(beats) || (flags === null ? null : flags.some(({ name, value }) => name === 'kill_switch' && value === 'on')),
   };
 }
+
+/** By its file or a signal, which the flag may not tell (yet, or any more). */
+const isKilled = (beats: readonly Beat[]): boolean => beats.some(({ service, says }) => service === 'executor' && typeof says['kill_switch'] === 'string');
 
 async function stateOf({ redis }: Sources, exchange: string): Promise<Overview['exchanges'][number]> {
   const { state, meta } = await peekState(redis, exchange);

@@ -1,7 +1,9 @@
 // Orders, fills, books, and what stops them.
 import { z } from 'zod';
 import { allHeartbeats, type Beat } from '../../../bus/glance.ts';
-import { allFlags, allPositions, newestCases, newestFills, newestOrders, newestRefusals, profitCurve } from '../../../store/trading/glance.ts';
+import {
+  allFlags, allPositions, countLiveOrders, fillsMark, newestCases, newestFills, newestOrders, newestRefusals, profitCurve,
+} from '../../../store/trading/glance.ts';
 import { view, type View } from '../hub.ts';
 import type { Trading } from '../shown.ts';
 import { from, type Sources } from './sources.ts';
@@ -10,21 +12,21 @@ const ROWS = 50;
 const POINTS = 1_000;
 
 export function tradingView({ pool, redis, clock }: Sources): View {
-  let curve: { newest: string; points: Trading['profit'] } | null = null;
+  let curve: { mark: string; points: Trading['profit'] } | null = null;
   const read = async (): Promise<Trading> => {
     const [beats, stored] = await Promise.all([
       from('Redis', allHeartbeats(redis)),
       from('PostgreSQL', Promise.all([
         allFlags(pool), newestOrders(pool, ROWS), newestFills(pool, ROWS), allPositions(pool), newestCases(pool, ROWS), newestRefusals(pool, ROWS),
+        countLiveOrders(pool), fillsMark(pool),
       ])),
     ]);
-    const [flags, orders, fills, positions, cases, refusals] = stored;
+    const [flags, orders, fills, positions, cases, refusals, atWork, mark] = stored;
     // Every fill there is makes the curve: worked out again when there is another one.
-    const newest = `${fills[0]?.account ?? ''} ${fills[0]?.tradeId ?? ''} ${fills[0]?.recordedTs ?? 0}`;
-    if (curve?.newest !== newest) curve = { newest, points: await from('PostgreSQL', profitCurve(pool, POINTS)) };
+    if (curve?.mark !== mark) curve = { mark, points: await from('PostgreSQL', profitCurve(pool, POINTS)) };
     const guards = beats.filter(({ service }) => service === 'guard');
     return {
-      nowTs: clock.nowMicros(), flags, orders, fills, positions, cases, refusals, profit: curve.points,
+      nowTs: clock.nowMicros(), flags, orders, atWork, fills, positions, cases, refusals, profit: curve.points,
       executors: beats.filter(({ service }) => service === 'executor').map(executorOf),
       guardArmed: guards.length === 0 ? null : guards.some(({ says }) => says['armed'] === true),
     };
@@ -34,5 +36,7 @@ export function tradingView({ pool, redis, clock }: Sources): View {
 
 function executorOf({ instance, says }: Beat): Trading['executors'][number] {
   const word = (name: string): string => (typeof says[name] === 'string' ? says[name] : '');
-  return { instance, account: word('account'), mode: word('mode'), role: word('role') };
+  return {
+    instance, account: word('account'), mode: word('mode'), role: word('role'), killSwitch: word('kill_switch') || null, locked: word('locked') || null,
+  };
 }

@@ -28,16 +28,18 @@ export const trading: Page = (root) => {
   };
 };
 
-function tiles({ flags, executors, guardArmed, positions, orders }: Trading): HTMLElement[] {
+function tiles({ flags, executors, guardArmed, positions, atWork: { live, unknown } }: Trading): HTMLElement[] {
   const kill = flags.find(({ name }) => name === 'kill_switch');
+  const killed = executors.find(({ killSwitch }) => killSwitch !== null);
+  const isOn = kill?.value === 'on' || killed !== undefined;
+  const flagged = kill === undefined ? 'never pressed' : `${moment(kill.at)} by ${kill.by}: ${dash(kill.reason)}`;
   const leader = executors.find(({ role }) => role === 'leader') ?? executors[0];
-  const live = orders.filter(({ state }) => LIVE.has(state)).length;
-  const unknown = orders.filter(({ state }) => state === 'UNKNOWN').length;
   return [
-    tile('Kill switch', kill?.value === 'on' ? 'ON' : 'off', kill?.value === 'on' ? 'bad' : 'good',
-      kill === undefined ? 'never pressed' : `${moment(kill.at)} by ${kill.by}: ${dash(kill.reason)}`),
-    tile('Executor', leader === undefined ? 'not running' : dash(leader.mode), leader === undefined ? 'muted' : '',
-      leader === undefined ? 'npm start -- executor' : `${leader.role} ${leader.instance}, account ${dash(leader.account)}`),
+    tile('Kill switch', isOn ? 'ON' : 'off', isOn ? 'bad' : 'good',
+      isOn && kill?.value !== 'on' ? `executor ${killed?.instance ?? ''} holds it by ${killed?.killSwitch ?? ''}` : flagged),
+    tile('Executor', leader === undefined ? 'not running' : leader.locked !== null ? 'LOCKED' : dash(leader.mode),
+      leader === undefined ? 'muted' : leader.locked !== null ? 'bad' : '',
+      leader === undefined ? 'npm start -- executor' : leader.locked ?? `${leader.role} ${leader.instance}, account ${dash(leader.account)}`),
     tile('Guard', guardArmed === null ? 'not running' : guardArmed ? 'armed' : 'not armed',
       guardArmed === true ? 'good' : guardArmed === null ? 'muted' : 'bad', 'cancels when the executor falls silent'),
     tile('Orders at work', String(live), '', unknown > 0 ? `${unknown} with unknown outcome`
