@@ -206,8 +206,8 @@ describe.skipIf(!ready)('the pages', () => {
 
   it('gives its connection back while nobody sees it', async () => {
     await open('/');
-    const hide = (hidden: boolean): Promise<unknown> =>
-      page.evaluate(`Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`);
+    const hide = (hidden: boolean): Promise<unknown> => page.evaluate(
+      `Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`);
     await hide(true);
     await poll(() => console_.process.metric('console_event_streams')).toBe(0);
     await hide(false);
