@@ -113,6 +113,14 @@ describe.skipIf(!ready)('the pages', () => {
     }
   });
 
+  it('misses no quote where trades alone are wanted', async () => {
+    await redis.sadd(subscriptionsKey('deribit'), 'trade:TRADES-ONLY');
+    await open('/feeds');
+    const row = page.locator('tr', { hasText: 'TRADES-ONLY' });
+    await poll(() => row.innerText()).toMatch(/^TRADES-ONLY\s+not wanted\s+–/);
+    await redis.srem(subscriptionsKey('deribit'), 'trade:TRADES-ONLY');
+  });
+
   it('shows markup in names as text', async () => {
     for (const path of ['/feeds', '/dlq']) {
       await open(path);

@@ -10,7 +10,10 @@ export interface Overview {
   readonly nowTs: number;
   readonly aggregate: string | null;
   readonly exchanges: readonly { exchange: string; state: string | null; since: number | null; by: string | null; reason: string | null }[];
-  readonly markets: readonly { marketId: string; exchange: string; subscribed: number; tradesPerS: number | null; newestTs: number | null }[];
+  /** `quotes`: of how many symbols quotes are subscribed; `newestTs`: the newest of those. */
+  readonly markets: readonly {
+    marketId: string; exchange: string; subscribed: number; quotes: number; tradesPerS: number | null; newestTs: number | null;
+  }[];
   readonly stream: {
     readonly length: number;
     readonly perS: number | null;

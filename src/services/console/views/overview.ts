@@ -44,8 +44,8 @@ async function readOverview(sources: Sources, rates: Rates): Promise<Overview> {
   return {
     nowTs: clock.nowMicros(), aggregate, exchanges, dlq, memory, budgets, gaps, problems,
     markets: markets.map(({ marketId, exchange }) => {
-      const { subscribed = 0, newestTs = null } = found.find((each) => each.marketId === marketId) ?? {};
-      return { marketId, exchange, subscribed, newestTs, tradesPerS: perS(marketId) };
+      const { subscribed = 0, quotes = 0, newestTs = null } = found.find((each) => each.marketId === marketId) ?? {};
+      return { marketId, exchange, subscribed, quotes, newestTs, tradesPerS: perS(marketId) };
     }),
     stream: figures === null ? null : { length: figures.length, perS: perS('stream'), groups: figures.groups },
     processes: beats.map(processOf),
@@ -79,12 +79,15 @@ async function allBudgets({ redis, clock, markets }: Sources): Promise<Overview[
 /** `position`: sum of the trade numbers of all symbols; its growth is how many trades there were. */
 async function marketFigures(
   { redis }: Sources, marketId: string,
-): Promise<{ marketId: string; subscribed: number; newestTs: number | null; position: number }> {
+): Promise<{ marketId: string; subscribed: number; quotes: number; newestTs: number | null; position: number }> {
   const [wanted, positions] = await Promise.all([wantedChannels(redis, marketId), feedPositions(redis, marketId)]);
-  const tickers = [...wanted].filter(([, channels]) => channels.includes('ticker')).map(([symbol]) => symbol).slice(0, ASKED);
-  const times = await tickerFields(redis, marketId, tickers, ['received_ts']);
+  const tickers = [...wanted].filter(([, channels]) => channels.includes('ticker')).map(([symbol]) => symbol);
+  const times = await tickerFields(redis, marketId, tickers.slice(0, ASKED), ['received_ts']);
   const newest = Math.max(0, ...times.map(([time]) => Number(time ?? 0)));
-  return { marketId, subscribed: wanted.size, newestTs: newest || null, position: [...positions.values()].reduce((sum, seq) => sum + seq, 0) };
+  return {
+    marketId, subscribed: wanted.size, quotes: tickers.length, newestTs: newest || null,
+    position: [...positions.values()].reduce((sum, seq) => sum + seq, 0),
+  };
 }
 
 const KNOWN = new Set(['pid', 'host', 'started_at', 'at', 'boot', 'version', 'build']);

@@ -45,10 +45,23 @@ function symbolTable(marketId: string, shown: readonly FeedSymbol[], all: number
   const ageOf = ({ receivedTs }: FeedSymbol): number | null => (receivedTs === null ? null : (nowTs - receivedTs) / 1000);
   return table(`Symbols of ${marketId}`, [
     { name: 'Symbol', cell: ({ symbol }) => h('a', { href: `/market?${new URLSearchParams({ show: `${marketId}:${symbol}` }).toString()}` }, symbol) },
-    { name: 'Quote', cell: ({ status }) => (status === null ? badge('no news', 'muted') : badge(status, status === 'fresh' ? 'good' : 'bad')) },
-    { name: 'Age', num: true, cell: (row) => h('span', { class: toneOfAge(ageOf(row)) }, ageOf(row) === null ? 'never' : duration(ageOf(row)!)) },
+    { name: 'Quote', cell: quoteBadge },
+    { name: 'Age', num: true, cell: (row) => ageCell(row, ageOf(row)) },
     { name: 'Last price', num: true, cell: ({ last }) => (last === null ? '–' : trimmed(last)) },
     { name: 'Trades', num: true, cell: ({ tradesPerS }) => rate(tradesPerS) },
     { name: 'Channels', cell: ({ channels }) => h('span', { class: 'muted' }, channels.join(', ')) },
   ], shown);
+}
+
+const wantsQuotes = ({ channels }: FeedSymbol): boolean => channels.includes('ticker');
+
+function quoteBadge(row: FeedSymbol): HTMLElement {
+  // Of trades alone (CHANNELS) no quote is missed.
+  if (!wantsQuotes(row)) return badge('not wanted', 'muted');
+  return row.status === null ? badge('no news', 'muted') : badge(row.status, row.status === 'fresh' ? 'good' : 'bad');
+}
+
+function ageCell(row: FeedSymbol, ageMs: number | null): HTMLElement | string {
+  if (!wantsQuotes(row)) return '–';
+  return h('span', { class: toneOfAge(ageMs) }, ageMs === null ? 'never' : duration(ageMs));
 }
