@@ -1,14 +1,12 @@
 // Markets side by side: candles, quote, funding and trades of each.
-import type { Candles, Instruments, Quote, Trades } from '../../shown.ts';
+import type { Candles, Quote, Trades } from '../../shown.ts';
 import { CandleChart } from '../charts.ts';
 import { badge, choice, empty, h, morph, trouble } from '../dom.ts';
 import { ago, clock, dash, toneOfAge, trimmed } from '../format.ts';
 import { Watching, ask, isTrouble } from '../live.ts';
+import { MOST, keyOf, picksOf, type Instrument } from '../picks.ts';
 import { remember, type Page } from '../router.ts';
 
-type Instrument = Instruments['instruments'][number];
-
-const MOST = 4;
 const CANDLES = 300;
 /** Of each chart all the time. What changes further back is seen when the next candle opens. */
 const LAST_CANDLES = 5;
@@ -59,18 +57,7 @@ export const market: Page = (root, query) => {
   };
 };
 
-const keyOf = ({ marketId, symbol }: Instrument): string => `${marketId}:${symbol}`;
 const keysOf = (text: string): string[] => text.split(',').filter((key) => /^[^:]+:.+$/.test(key)).slice(0, MOST);
-
-/** What can be chosen: everything of one base side by side, each unified symbol with all its markets, then single instruments. */
-function picksOf(instruments: readonly Instrument[]): (readonly [string, string])[] {
-  const groups = new Map<string, Instrument[]>();
-  const add = (name: string, instrument: Instrument): void => void groups.set(name, [...(groups.get(name) ?? []), instrument]);
-  for (const each of instruments) if (each.base !== null && (each.kind === 'spot' || each.kind === 'perpetual')) add(`${each.base}: all its markets`, each);
-  for (const each of instruments) add(each.unifiedSymbol ?? `${each.symbol} (${each.marketId})`, each);
-  // Of two names for the same the later one, which is the more exact, in the place of the first.
-  return [...new Map([...groups].map(([name, all]) => [all.slice(0, MOST).map(keyOf).join(','), name] as const))];
-}
 
 function showAll(body: HTMLElement, chosen: readonly (Instrument | string)[], resolution: string): () => void {
   const watching = new Watching();

@@ -67,7 +67,8 @@ function markets({ markets: all, nowTs }: Overview, history: ReadonlyMap<string,
     { name: 'Trades', num: true, cell: ({ tradesPerS }) => rate(tradesPerS) },
     {
       name: 'Newest quote', num: true,
-      cell: ({ quotes, newestTs }) => quotes === 0 ? h('span', { class: 'muted' }, 'none wanted') : h('span', { class: toneOfAge(newestTs === null ? null : (nowTs - newestTs) / 1000) }, ago(newestTs, nowTs)),
+      cell: ({ quotes, newestTs }) => quotes === 0 ? h('span', { class: 'muted' }, 'none wanted')
+        : h('span', { class: toneOfAge(newestTs === null ? null : (nowTs - newestTs) / 1000) }, ago(newestTs, nowTs)),
     },
     { name: 'Last two minutes', cell: ({ marketId }) => spark(history.get(marketId) ?? [], `Trades per second of ${marketId} over the last two minutes`) },
   ], all);
