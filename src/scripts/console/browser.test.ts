@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { dlqStreamMarketDataKey, subscriptionsKey, tickerKey } from '../../contracts/index.ts';
+import { dlqStreamMarketDataKey, streamSystemEventsKey, subscriptionsKey, tickerKey } from '../../contracts/index.ts';
 import { start as distribute } from '../../services/distributor/main.ts';
 import { start as bootstrap } from '../../services/janitor/main.ts';
 import { openConsole, type RunningConsole } from '../../testing/console.ts';
@@ -119,6 +119,18 @@ describe.skipIf(!ready)('the pages', () => {
     const row = page.locator('tr', { hasText: 'TRADES-ONLY' });
     await poll(() => row.innerText()).toMatch(/^TRADES-ONLY\s+not wanted\s+–/);
     await redis.srem(subscriptionsKey('deribit'), 'trade:TRADES-ONLY');
+  });
+
+  it('keeps what events say readable on a phone', async () => {
+    await page.setViewportSize(PHONE);
+    await redis.xadd(streamSystemEventsKey, '*', 'payload', JSON.stringify({
+      event_id: 'long', type: 'gap.closed', severity: 'info', market_id: 'deribit', symbol: 'BTC-PERPETUAL', ts: Date.now() * 1000,
+      data: { reason: 'the connection was lost: connection 1 of 2: Invalid WebSocket frame (code 1006)', from_seq: 1, to_seq: 2 },
+    }));
+    await open('/events?family=gap');
+    const row = page.locator('tbody tr').first();
+    await row.waitFor();
+    expect((await row.boundingBox())!.height).toBeLessThan(120);
   });
 
   it('shows markup in names as text', async () => {
