@@ -1,6 +1,7 @@
 // What the analysis keeps, and what it lets go.
 import { describe, expect, it } from 'vitest';
 import { Analysis } from './analysis.ts';
+import type { Finding } from './finding.ts';
 import { MessageFields } from './message_fields.ts';
 import { DEFAULT_RULES } from './rules.ts';
 
@@ -63,5 +64,22 @@ describe('the analysis', () => {
     analysis.quarantine(analysis.track('deribit', 'A'), TS + 60e6, 'a test');
     for (let s = 60; s < 400; s++) quote(analysis, 'deribit', 'A', TS + s * 1e6);
     expect(told).toEqual(['quarantined']);
+  });
+
+  it('takes the first open interest of an instrument for no jump', () => {
+    const told: unknown[] = [];
+    const found = ({ rule, data }: Finding): void => {
+      if (rule === 'open_interest_jump') told.push(data['before']);
+    };
+    const analysis = new Analysis({ rules: DEFAULT_RULES, found, instrument: () => undefined });
+    const fields = new MessageFields();
+    for (const [minutes, interest] of [[0, 0], [5, 0], [6, 3], [10, 3], [11, 4]] as const) {
+      fields.clear();
+      fields.kind = 'ticker';
+      fields.exchangeTs = fields.receivedTs = TS + minutes * 60e6;
+      fields.openInterest = interest;
+      analysis.take(analysis.track('deribit', 'A'), fields);
+    }
+    expect(told).toEqual([3]);
   });
 });

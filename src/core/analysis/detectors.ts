@@ -39,7 +39,8 @@ export class Detectors {
     const { funding_jump: funding, open_interest_jump: interest, iv_move: iv } = this.#rules;
     this.#level('funding_jump', stats, 'funding_rate', funding.window, (change) => (Math.abs(change) * 10_000) / funding.min_bp, found);
     this.#level('open_interest_jump', stats, 'open_interest', interest.window,
-      (change, before) => (Math.abs(change / before) * 100) / interest.min_percent, found);
+      // Of nothing there is no percentage: the first contract of an option is no jump.
+      (change, before) => (before === 0 ? 0 : (Math.abs(change / before) * 100) / interest.min_percent), found);
     this.#level('iv_move', stats, 'mark_iv', iv.window, (change) => Math.abs(change) / iv.min_points, found);
   }
 
