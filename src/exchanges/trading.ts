@@ -77,8 +77,8 @@ export interface AccountIdentity {
   account: string;
   /** What the key may do, in the exchange's words. */
   scopes: string[];
-  /** Anything that can move money out. The executor refuses to start with it. */
-  mayWithdraw: boolean;
+  /** Any scope of the wallet, reading included: who trades needs none. The executor does not trade with such a key. */
+  hasWallet: boolean;
   mayTrade: boolean;
 }
 

@@ -39,15 +39,15 @@ describe('the mode', () => {
   it.each<[TradingMode, Partial<AccountFacts>, string | null, RegExp | null]>([
     ['paper', {}, null, null],
     ['test', {}, null, null],
-    ['paper', { mayWithdraw: true }, null, /may move money out/],
-    ['live', { mayWithdraw: true, liveFlag: '7' }, '7', /may move money out/],
+    ['paper', { hasWallet: true }, null, /scope of the wallet/],
+    ['live', { hasWallet: true, liveFlag: '7' }, '7', /scope of the wallet/],
     ['paper', { mayTrade: false }, null, /may not trade/],
     ['live', { liveFlag: '7' }, '7', null],
     ['live', { liveFlag: '7' }, '8', /^LIVE_ACCOUNT is 8, the key is of account 7$/],
     ['live', {}, '7', /^trading_flags.live_trading is not set, not 7$/],
     ['live', { liveFlag: '8' }, '7', /^trading_flags.live_trading is 8, not 7$/],
   ])('%s with %o and LIVE_ACCOUNT %s', (mode, facts, liveAccount, why) => {
-    const refused = refusedAccount(mode, { account: '7', mayWithdraw: false, mayTrade: true, liveFlag: null, ...facts }, liveAccount);
+    const refused = refusedAccount(mode, { account: '7', hasWallet: false, mayTrade: true, liveFlag: null, ...facts }, liveAccount);
     if (why === null) expect(refused).toBeNull();
     else expect(refused).toMatch(why);
   });

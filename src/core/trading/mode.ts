@@ -52,7 +52,7 @@ function wrongPlace({ wanted, nearby }: ModeFacts, market: NonNullable<ModeFacts
 /** What the exchange and the database say of the account. */
 export interface AccountFacts {
   account: string;
-  mayWithdraw: boolean;
+  hasWallet: boolean;
   mayTrade: boolean;
   /** trading_flags.live_trading; null: not set. */
   liveFlag: string | null;
@@ -60,7 +60,7 @@ export interface AccountFacts {
 
 /** Why the mode may not be with this account, or null. */
 export function refusedAccount(mode: TradingMode, facts: AccountFacts, liveAccount: string | null): string | null {
-  if (facts.mayWithdraw) return 'the key may move money out (wallet:read_write): make one that may trade alone';
+  if (facts.hasWallet) return 'the key has a scope of the wallet, where money moves out: make one that may trade alone (wallet:none)';
   if (!facts.mayTrade) return 'the key may not trade (trade:read_write is missing)';
   if (mode !== 'live') return null;
   if (facts.account !== liveAccount) return `LIVE_ACCOUNT is ${liveAccount ?? 'not set'}, the key is of account ${facts.account}`;

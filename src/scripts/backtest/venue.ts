@@ -32,7 +32,7 @@ export class EngineVenue implements TradingVenue {
   }
 
   identity(): Promise<AccountIdentity> {
-    return Promise.resolve({ account: 'backtest', scopes: [], mayWithdraw: false, mayTrade: true });
+    return Promise.resolve({ account: 'backtest', scopes: [], hasWallet: false, mayTrade: true });
   }
 
   time(): Promise<number> {

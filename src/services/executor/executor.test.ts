@@ -179,7 +179,7 @@ describe('who may trade', () => {
     const secret = join(stage.folder, 'secret');
     writeFileSync(secret, 'sim-secret', { mode: 0o644 });
     const cases: [Record<string, string>, RegExp][] = [
-      [{ DERIBIT_CLIENT_ID: 'sim-wallet', DERIBIT_CLIENT_SECRET: 'sim-wallet-secret' }, /may move money out/],
+      [{ DERIBIT_CLIENT_ID: 'sim-wallet', DERIBIT_CLIENT_SECRET: 'sim-wallet-secret' }, /scope of the wallet/],
       [{ DERIBIT_CLIENT_ID: 'sim-read', DERIBIT_CLIENT_SECRET: 'sim-read-secret' }, /may not trade/],
       [{ DERIBIT_CLIENT_ID: '' }, /only observing: DERIBIT_CLIENT_ID is not set/],
       [{ DERIBIT_CLIENT_SECRET: '', DERIBIT_CLIENT_SECRET_FILE: join(stage.folder, 'nowhere') }, /DERIBIT_CLIENT_SECRET_FILE: cannot read .*: ENOENT/],

@@ -106,7 +106,7 @@ export class Guard {
     this.#triedAtMs = nowMs;
     try {
       const identity = await venue.identity();
-      if (identity.mayWithdraw) throw new Error('the key may move money out (wallet:read_write)');
+      if (identity.hasWallet) throw new Error('the key has a scope of the wallet, where money moves out');
       if (!identity.mayTrade) throw new Error('the key may not cancel (trade:read_write is missing)');
       await venue.openOrders();
       const probe = mintLabel(mode as TradingMode, 'guard-self-test', ctx.clock.nowMicros() / 1000, ctx.random);

@@ -86,5 +86,6 @@ export class Session {
 
 /** Reads Deribit's scope words: `trade:read_write wallet:none account:read …`. */
 export function identityOf(account: string, scopes: string[]): AccountIdentity {
-  return { account, scopes, mayWithdraw: scopes.includes('wallet:read_write'), mayTrade: scopes.includes('trade:read_write') };
+  const hasWallet = scopes.some((scope) => scope.startsWith('wallet:') && scope !== 'wallet:none');
+  return { account, scopes, hasWallet, mayTrade: scopes.includes('trade:read_write') };
 }
