@@ -24,3 +24,20 @@ it('stays locked for what came while it was locked for something else, until the
   await keeper.run({ unlock: () => void left.push(round) });
   expect(left).toEqual([4]);
 });
+
+it('opens no case for what it found on record, though the operator closes it at once', async () => {
+  const rounds = [[entry('1', 'position_mismatch', 'locked')], []];
+  const unlocked: number[] = [];
+  let [round, warned] = [0, 0];
+  const keeper = new LockKeeper({
+    // Any other call would write.
+    store: { openCases: () => Promise.resolve(rounds[round] ?? []) } as unknown as TradingStore, clock: { nowMicros: () => 0, monotonicMs: () => 0 },
+    log: { warn: () => warned++, error: () => undefined }, account: 'acc', marketId: 'deribit',
+    pause: () => (++round < 3 ? Promise.resolve() : Promise.reject(new Error('the end'))),
+    lockSystem: () => Promise.reject(new Error('it is the operator\'s')), told: () => undefined,
+  });
+  const found = await keeper.found();
+  keeper.locked(found!);
+  await keeper.run({ unlock: () => void unlocked.push(round) });
+  expect([unlocked, warned]).toEqual([[1], 0]);
+});

@@ -37,7 +37,8 @@ export class LockKeeper {
 
   /** The trader has locked itself. */
   locked(reason: string): void {
-    this.#unrecorded = reason;
+    // What an earlier life left is on record: its case may be closed before this one has looked at it again.
+    this.#unrecorded = reason === this.#found ? null : reason;
     this.#locked = true;
     this.#options.log.error({ reason }, `the executor has locked itself: ${reason}`);
     this.#options.told(true, reason);
@@ -68,7 +69,7 @@ export class LockKeeper {
     const reason = this.#unrecorded;
     if (reason !== null) {
       await this.#record(reason);
-      if (reason !== this.#found) await this.#options.lockSystem(reason);
+      await this.#options.lockSystem(reason);
       if (this.#unrecorded === reason) this.#unrecorded = null;
       return;
     }
