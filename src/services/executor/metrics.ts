@@ -31,7 +31,7 @@ export function executorMetrics(metrics: Metrics): ExecutorMetrics {
     killed: metrics.gauge('executor_kill_switch', '1 while the kill switch is on'),
     liveOrders: metrics.gauge('executor_live_orders', 'Orders that may still work at the exchange'),
     equityDifference: metrics.gauge(
-      'executor_equity_difference_coins', 'Coins of equity at the exchange minus those of fills and log; funding of the running session is in it', ['currency']),
+      'executor_equity_difference_coins', "Coins of equity at the exchange minus those of fills and log; the running session's funding is in it", ['currency']),
     requestSeconds: metrics.histogram('executor_request_seconds', 'An order request, from the wire to its outcome', SECONDS, ['outcome']),
     wireSeconds: metrics.histogram('executor_wire_seconds', 'From the gate to the request on the wire', SECONDS),
   };
