@@ -1,4 +1,4 @@
-// `npm run screenshots`: pictures of the console's pages over a demo that runs (npm run demo), for docs/images.
+// `node src/scripts/screenshots.ts`: pictures of the console's pages over a demo that runs (npm run demo), for docs/images.
 // `--url http://127.0.0.1:8080` where it is, `--out docs/images`.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
