@@ -38,6 +38,7 @@ describe('rules', () => {
       .toBe('line 2: rules.volume_spike.times: Too small: expected number to be >0, got -1');
     expect(refusal('rules:\n  volume_spike:\n    window: -5\n')).toMatch(/^line 3: rules\.volume_spike\.window: Invalid option: .*, got -5$/);
     expect(refusal('quarantine:\n  retyr_s: 1\n')).toBe('line 2: quarantine.retyr_s: unknown key, did you mean retry_s?');
+    expect(refusal('quarantine:\n  retry_s: 700\n')).toBe('line 2: quarantine.retry_s: is above max_retry_s (600 unless set), got 700');
     expect(refusal('ruels: {}\n')).toBe('line 1: ruels: unknown key, did you mean rules?');
     expect(refusal('rules:\n\t- a')).toBe('line 2: tab characters must not be used in indentation, in "- a"');
     expect(refusal('rules:\n  price_spike:\n    z: 8\n    z: 9\n')).toBe('line 4: duplicated mapping key, in "z: 9"');

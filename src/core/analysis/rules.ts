@@ -47,7 +47,7 @@ const quarantineSchema = z.strictObject({
   future_s: above0.default(60),
   retry_s: above0.default(5),
   max_retry_s: above0.default(600),
-});
+}).refine(({ retry_s: first, max_retry_s: most }) => first <= most, { path: ['retry_s'], error: 'is above max_retry_s (600 unless set)' });
 
 const rulesSchema = z.strictObject({
   rules: z.strictObject({
