@@ -39,9 +39,14 @@ export async function unlistedSymbols(
   return new Set(symbols.filter((_, i) => known[i] === 0));
 }
 
-/** Whether trades or quotes of a symbol are wanted. Where nobody has written down what is, everything counts as wanted. */
-export async function isWanted(redis: Redis, marketId: string, symbol: string): Promise<boolean> {
+/**
+ * Whether trades or quotes of a symbol are wanted, or of any where none is named. Where nobody has written down what is, everything counts as
+ * wanted; where the exchange's list is known, somebody has, and an absent set is one that lost its last member.
+ */
+export async function isWanted(redis: Redis, marketId: string, symbol?: string): Promise<boolean> {
   const key = subscriptionsKey(marketId);
-  const member = await redis.smismember(key, `trade:${symbol}`, `ticker:${symbol}`);
-  return member.includes(1) || (await redis.exists(key)) === 0;
+  const isThere = symbol === undefined
+    ? (await redis.smembers(key)).some((member) => member.startsWith('trade:') || member.startsWith('ticker:'))
+    : (await redis.smismember(key, `trade:${symbol}`, `ticker:${symbol}`)).includes(1);
+  return isThere || (await redis.exists(key, subscriptionsConfigKey(marketId), symbolsKey(marketId))) === 0;
 }

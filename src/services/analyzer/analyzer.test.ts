@@ -46,8 +46,8 @@ const trade = (symbol: string, second: number, price: number, more: Record<strin
 });
 
 /** A price that goes to and fro by a basis point, one trade a second, from `from` on. */
-const calm = (symbol: string, from: number, seconds: number): string[] =>
-  Array.from({ length: seconds }, (_trade, n) => trade(symbol, from + n, n % 2 === 0 ? 50_000 : 50_005));
+const calm = (symbol: string, from: number, seconds: number, market = 'binance_spot'): string[] =>
+  Array.from({ length: seconds }, (_trade, n) => trade(symbol, from + n, n % 2 === 0 ? 50_000 : 50_005, { market_id: market }));
 
 async function add(payloads: readonly (string | Buffer)[]): Promise<void> {
   const batch = redis.pipeline();
@@ -135,6 +135,17 @@ describe('the analyzer', () => {
     await redis.sadd('subscriptions:binance_spot', 'trade:KEPT', 'ohlc:LEFT', 'trade:OTHER');
     await analyze();
     await add([...calm('KEPT', 0, 60), ...calm('LEFT', 0, 60), ...calm('OTHER', 0, 200)]);
+    await drained();
+    await vi.waitFor(async () => expect(await told()).toEqual(['market.stale_feed KEPT']), patience);
+  });
+
+  it('calls none stale in a market whose last subscription has gone', async () => {
+    await redis.sadd('subscriptions:binance_spot', 'trade:LEFT');
+    await redis.sadd('symbols:binance_spot', 'LEFT', 'OTHER');
+    await redis.srem('subscriptions:binance_spot', 'trade:LEFT');
+    await redis.sadd('subscriptions:deribit', 'trade:KEPT');
+    await analyze();
+    await add([...calm('LEFT', 0, 60), ...calm('KEPT', 0, 60, 'deribit'), ...calm('OTHER', 0, 200, 'deribit')]);
     await drained();
     await vi.waitFor(async () => expect(await told()).toEqual(['market.stale_feed KEPT']), patience);
   });

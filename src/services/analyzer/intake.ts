@@ -173,7 +173,7 @@ export class Intake implements EntrySink {
     const { redis, metrics, clock, log } = this.#options;
     const { type, market_id: marketId, symbol } = event;
     // What was unsubscribed is silent because somebody wanted it so.
-    const wanted = type !== 'market.stale_feed' || marketId === undefined || symbol === undefined
+    const wanted = type !== 'market.stale_feed' || marketId === undefined
       || (await this.#persist(() => isWanted(redis, marketId, symbol)));
     if (wanted !== true) return;
     const published = await this.#persist(() => emitOnce(redis, event));
