@@ -7,14 +7,15 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parseCaptured, type CapturedLine, type Kind } from '../../../core/captured.ts';
+import { parseCaptured, type CapturedLine } from '../../../core/captured.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { textsOf } from '../../../simulator/packed.ts';
 import { readRecordings } from '../../../simulator/recording.ts';
+import { frameOf } from '../../../testing/frames.ts';
 import { openStage, until } from '../../../testing/receiver.ts';
 import { Capture } from './capture.ts';
 import { CaptureFiles } from './files.ts';
-import { LineBuffer, tagsOf, type Chunk, type Opened, type Report } from './format.ts';
+import { RecordBuffer, type Chunk, type Opened, type RecordKind, type Report } from './records.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'tapekeeper-test-capture-'));
 let folders = 0;
@@ -30,15 +31,18 @@ const linesOf = (path: string): (CapturedLine & Partial<Opened>)[] =>
     return captured.kind === 'connect' ? { ...captured, ...(JSON.parse(captured.data) as Opened) } : captured;
   });
 
-type Put = [Kind, number, number, string];
+type Put = [Exclude<RecordKind, 'read' | 'resumed'> | 'recv' | 'binary', number, number, string];
 
-/** What the receive path hands over: `open` are connections that were open before. */
-function chunkOf(marketId: string, open: number[], ...records: Put[]): Chunk {
-  const [lines, before] = [new LineBuffer(), new LineBuffer()];
-  for (const conn of open) before.put(tagsOf(conn).connect, T, Buffer.from(opened(marketId)));
-  for (const [kind, micros, conn, text] of records) lines.put(tagsOf(conn)[kind], micros, Buffer.from(text));
-  const frames = records.filter(([kind]) => kind === 'recv' || kind === 'binary').length;
-  return { marketId, lines: lines.take(), frames, lastMicros: records.at(-1)?.[1] ?? 0, opened: Buffer.from(before.take()).toString() };
+/** What the receive path hands over. */
+function chunkOf(marketId: string, ...records: Put[]): Chunk {
+  const buffer = new RecordBuffer();
+  for (const [kind, micros, conn, text] of records) {
+    const isFrame = kind === 'recv' || kind === 'binary';
+    const bytes = kind === 'recv' ? frameOf(text) : kind === 'binary' ? frameOf(Buffer.from(text, 'base64'), 2) : Buffer.from(text);
+    expect(buffer.fits(bytes.length)).toBe(true);
+    buffer.put(isFrame ? 'read' : kind, conn, micros, bytes);
+  }
+  return { marketId, records: buffer.take() };
 }
 
 const T = 1_790_000_000_000_000;
@@ -50,12 +54,12 @@ describe('the files', () => {
   it('hold what every connection received and sent, and when, in files of their market', () => {
     const folder = newFolder();
     const files = new CaptureFiles({ folder, run: '1-20261128T100000', maxBytes: 1e9 }, () => undefined);
-    files.take(chunkOf('one', [],
+    files.take(chunkOf('one', 
       ['connect', T, 1, opened('one')], ['connect', T + 1, 2, opened('one')], ['send', T + 3, 1, '{"id":1}'],
       ['recv', T + 1_000_004, 1, '{"a":"é\\n"}'], ['recv', T + 5, 2, 'no JSON "at all'], ['recv', T + 6, 2, '{\r\n "two": "lines" }'], ['recv', T + 6, 2, ''],
       ['close', T + 7, 2, '1006 gone\naway'],
     ));
-    files.take(chunkOf('two', [], ['connect', T + 2, 3, opened('two')], ['binary', T + 6, 3, 'AQ==']));
+    files.take(chunkOf('two', ['connect', T + 2, 3, opened('two')], ['binary', T + 6, 3, 'AQ==']));
     files.close();
     expect(filesOf(folder)).toEqual(['one.1-20261128T100000.0001.frames.zst', 'two.1-20261128T100000.0002.frames.zst']);
     const [one, two] = filesOf(folder).map((name) => linesOf(join(folder, name)));
@@ -73,18 +77,39 @@ describe('the files', () => {
     expect(two?.at(-1)).toEqual({ t: 1_790_000_000.000006, conn: 3, kind: 'binary', data: 'AQ==' });
   });
 
+  it('hold each message whole and once, however frames and reads cut it', () => {
+    const folder = newFolder();
+    const messages = Array.from({ length: 400 }, (_message, n) =>
+      (n % 7 === 0 ? `{\n"n":${n}}` : `{"n":${n},"text":"${'é'.repeat(n * (n % 50 === 0 ? 200 : 1))}"}`));
+    const cut = (text: string): Buffer[] =>
+      [frameOf(text.slice(0, 3), 1, false), frameOf('ping', 9), frameOf(text.slice(3, 4), 0, false), frameOf(text.slice(4), 0)];
+    const bytes = Buffer.concat(messages.flatMap((text, n) => (n % 5 === 0 ? cut(text) : [frameOf(text)])));
+    const files = new CaptureFiles({ folder, run: '1-r', maxBytes: 1e9 }, () => undefined);
+    files.take(chunkOf('one', ['connect', T, 1, opened('one')], ['connect', T, 2, opened('one')]));
+    for (let at = 0, n = 0; at < bytes.length; n++) {
+      const buffer = new RecordBuffer();
+      const read = bytes.subarray(at, at + 1 + Math.floor(Math.random() * (n % 3 === 0 ? 4 : 9_000)));
+      for (const conn of [1, 2]) buffer.put('read', conn, T + n, read);
+      files.take({ marketId: 'one', records: buffer.take() });
+      at += read.length;
+    }
+    files.close();
+    const lines = linesOf(join(folder, filesOf(folder)[0] ?? ''));
+    for (const conn of [1, 2]) expect(lines.filter((line) => line.conn === conn && line.kind === 'recv').map(({ data }) => data)).toEqual(messages);
+  });
+
   it('change by size and by time, each complete in itself, and stay within the bound, the oldest going first', () => {
     const folder = newFolder();
     mkdirSync(folder);
     writeFileSync(join(folder, 'not-ours.txt'), 'x'.repeat(1_000));
     const maxBytes = 800_000;
     const files = new CaptureFiles({ folder, run: '1-r', maxBytes }, () => undefined);
-    files.take(chunkOf('one', [], ['connect', T, 7, opened('one')]));
+    files.take(chunkOf('one', ['connect', T, 7, opened('one')]));
     for (let i = 0; i < 60; i++) {
-      files.take(chunkOf('one', [7], ['recv', T + i * 1000, 7, noise(30_000)]));
+      files.take(chunkOf('one', ['recv', T + i * 1000, 7, noise(30_000)]));
       files.flush();
     }
-    files.take(chunkOf('one', [7], ['recv', T + 2 * 3_600_000_000, 7, 'two hours later']));
+    files.take(chunkOf('one', ['recv', T + 2 * 3_600_000_000, 7, 'two hours later']));
     files.close();
     const names = filesOf(folder).filter((name) => name.endsWith('.zst'));
     expect(names.length).toBeGreaterThan(4);
@@ -100,10 +125,10 @@ describe('the files', () => {
   it('are readable up to wherever they were cut', () => {
     const folder = newFolder();
     const files = new CaptureFiles({ folder, run: '1-r', maxBytes: 1e9 }, () => undefined);
-    files.take(chunkOf('one', [], ['connect', T, 1, opened('one')]));
+    files.take(chunkOf('one', ['connect', T, 1, opened('one')]));
     for (let i = 0; i < 20; i++) {
       const record = (j: number): Put => ['recv', T + i * 1000 + j, 1, `${i * 50 + j} ${noise(50)}`];
-      files.take(chunkOf('one', [1], ...Array.from({ length: 50 }, (_record, j) => record(j))));
+      files.take(chunkOf('one', ...Array.from({ length: 50 }, (_record, j) => record(j))));
       files.flush();
     }
     files.close();
@@ -134,10 +159,10 @@ describe('the files', () => {
       const reports: Report[] = [];
       const files = new CaptureFiles({ folder, run: '1-r', maxBytes: 1e9 }, (report) => reports.push(report));
       const put = (text: string): void => {
-        files.take(chunkOf('one', [1], ['recv', T, 1, text]));
+        files.take(chunkOf('one', ['recv', T, 1, text]));
         files.flush();
       };
-      files.take(chunkOf('one', [], ['connect', T, 1, opened('one')]));
+      files.take(chunkOf('one', ['connect', T, 1, opened('one')]));
       put('first');
       put(noise(400_000));
       expect(reports.filter(({ type }) => type !== 'taken')).toEqual([
@@ -170,15 +195,15 @@ describe('the capture', () => {
       onStored: () => undefined, onLost: (count) => (lost += count),
     });
     const tap = capture.connection('one', 'wss://one.test/ws');
-    tap.received(Buffer.from('lost'), false, T + 1);
+    tap.read(frameOf('lost'));
     await until(() => lost === 1);
-    tap.received(Buffer.from('lost too'), false, T + 2);
+    tap.read(frameOf('lost too'));
     expect(told).toEqual([expect.stringMatching(/^(EEXIST|ENOTDIR)/)]);
     expect(lost).toBe(2);
     rmSync(folder);
     nowMs += 10_000;
     await until(() => {
-      if (told.length === 1) tap.received(Buffer.from('seen'), false, T + 3);
+      if (told.length === 1) tap.read(frameOf('seen'));
       return told.length === 2;
     });
     tap.closed('1000');
@@ -189,6 +214,38 @@ describe('the capture', () => {
     expect(lines.find(({ kind }) => kind === 'lost')?.data).toBe(told[1]?.split(' ')[1]);
     expect(lines.some(({ data }) => data === 'seen')).toBe(true);
     expect(lines.at(-1)).toMatchObject({ kind: 'close', data: '1000' });
+  });
+
+  it('goes on with a whole message after a loss, wherever in one it began and ended', async () => {
+    const folder = newFolder();
+    writeFileSync(folder, 'in the way');
+    let [nowMs, lost] = [0, 0];
+    const told: string[] = [];
+    const capture = new Capture({
+      folder, run: '1-r', maxBytes: 1e9, clock: { ...systemClock(), monotonicMs: () => nowMs, nowMicros: () => T },
+      onPaused: () => told.push('paused'), onResumed: (count) => told.push(`resumed, ${count} lost`),
+      onStored: () => undefined, onLost: (count) => (lost += count),
+    });
+    const [busy, idle] = [1, 2].map(() => capture.connection('one', 'wss://one.test/ws'));
+    const first = frameOf('first');
+    idle?.read(first.subarray(0, 3));
+    busy?.read(Buffer.concat([first, first.subarray(0, 2)]));
+    await until(() => told.includes('paused'));
+    const late = capture.connection('one', 'wss://one.test/ws');
+    late.read(frameOf('lost').subarray(0, 4));
+    const [cut, whole] = [Buffer.concat([first.subarray(2), frameOf('lost'), frameOf('cut')]), frameOf('whole')];
+    busy?.read(cut.subarray(0, -1));
+    rmSync(folder);
+    nowMs += 10_000;
+    await until(() => told.length === 2);
+    busy?.read(Buffer.concat([cut.subarray(-1), whole]));
+    late.read(Buffer.concat([frameOf('lost').subarray(4), whole]));
+    idle?.read(first.subarray(3));
+    await capture.close();
+    const lines = filesOf(folder).flatMap((name) => linesOf(join(folder, name)));
+    const received = (conn: number): string[] => lines.filter((line) => line.kind === 'recv' && line.conn === conn).map(({ data }) => data);
+    expect([1, 2, 3].map(received)).toEqual([['whole'], ['first'], ['whole']]);
+    expect([told, lost]).toEqual([['paused', 'resumed, 3 lost'], 5]);
   });
 
   it('never stops the receiver: in a folder that cannot be it is paused, and the market is received', async () => {

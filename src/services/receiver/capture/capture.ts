@@ -1,12 +1,13 @@
 // Raw capture (CAPTURE_DIR): every frame of every connection with its receive time, teed to files that the simulator replays. The
-// receive path pays a copy of the bytes; a worker thread does the rest. Nothing here ever holds up or ends the receiver: a full disk,
-// a folder that cannot be written or a disk too slow pauses the capture, with an event, and it is tried again.
+// receive path pays a copy of what the socket reads; a worker thread finds the frames in it and does the rest. Nothing here ever holds up
+// or ends the receiver: a full disk, a folder that cannot be written or a disk too slow pauses the capture, with an event, and it is tried
+// again.
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../core/clock.ts';
-import type { Kind } from '../../../core/captured.ts';
 import { toError } from '../../../core/errors.ts';
-import type { SessionTap } from '../../../net/websocket.ts';
-import { HAND_OVER_BYTES, LineBuffer, tagsOf, type Chunk, type FilesOptions, type Opened, type Report, type Tags } from './format.ts';
+import { CONTROL, FrameScanner } from '../../../net/framing.ts';
+import { MAX_PAYLOAD_BYTES, type SessionTap } from '../../../net/websocket.ts';
+import { RecordBuffer, type Chunk, type FilesOptions, type Opened, type RecordKind, type Report } from './records.ts';
 
 export interface CaptureHooks {
   /** Frames are lost from here on, for this reason. */
@@ -22,20 +23,19 @@ export interface CaptureOptions extends FilesOptions, CaptureHooks {
 }
 
 interface Tapped {
-  readonly opened: Opened;
-  readonly tags: Tags;
+  readonly conn: number;
   readonly lane: Lane;
+  /** Knows where frames begin: after a loss, the capture goes on with the beginning of one. */
+  readonly scanner: FrameScanner;
+  /** Something of it is lost, and not said yet. */
+  hasLost: boolean;
 }
 
-/** The lines of one market that wait to be handed over. */
+/** The records of one market that wait to be handed over. */
 interface Lane {
   readonly marketId: string;
-  readonly lines: LineBuffer;
+  readonly records: RecordBuffer;
   readonly open: Set<Tapped>;
-  frames: number;
-  lastMicros: number;
-  /** `connect` lines of what was open before the first of the lines. */
-  opened: string;
 }
 
 const HAND_OVER_MS = 250;
@@ -69,22 +69,21 @@ export class Capture {
     this.#timer = setInterval(() => this.#tick(), HAND_OVER_MS);
   }
 
-  /** Records a connection from now on: what it receives and sends, until it is closed. */
+  /** Records a connection from now on: what it reads and sends, until it is closed. */
   connection(marketId: string, url: string): SessionTap {
     const lane = this.#laneOf(marketId);
-    const tapped: Tapped = { lane, tags: tagsOf(++this.#numbers), opened: { market_id: marketId, run: this.#o.run, url } };
-    this.#put(tapped, 'connect', this.#now(), openedText(tapped));
+    const tapped: Tapped = { lane, conn: ++this.#numbers, scanner: new FrameScanner(MAX_PAYLOAD_BYTES), hasLost: false };
+    const opened: Opened = { market_id: marketId, run: this.#o.run, url };
+    // Told while it is paused, too: the worker knows at any time what is open.
+    this.#put(tapped, 'connect', Buffer.from(JSON.stringify(opened)));
     lane.open.add(tapped);
     return {
-      received: (bytes, isBinary, receivedTs) => {
-        if (isBinary) this.#put(tapped, 'binary', receivedTs, Buffer.from(bytes.toString('base64')));
-        else this.#put(tapped, 'recv', receivedTs, bytes);
+      read: (bytes) => this.#read(tapped, bytes),
+      sent: (text) => {
+        if (this.#isOn) this.#put(tapped, 'send', Buffer.from(text));
       },
-      sent: (text) => this.#put(tapped, 'send', this.#now(), Buffer.from(text)),
       closed: (detail) => {
-        if (!lane.open.has(tapped)) return;
-        this.#put(tapped, 'close', this.#now(), Buffer.from(detail));
-        lane.open.delete(tapped);
+        if (lane.open.delete(tapped)) this.#put(tapped, 'close', Buffer.from(detail));
       },
     };
   }
@@ -99,37 +98,51 @@ export class Capture {
     clearTimeout(late);
   }
 
-  #now(): number {
-    return this.#o.clock.nowMicros();
+  get #isOn(): boolean {
+    return this.#state === 'on' || this.#state === 'trying';
   }
 
   #laneOf(marketId: string): Lane {
     const known = this.#lanes.get(marketId);
     if (known !== undefined) return known;
-    const lane: Lane = { marketId, lines: new LineBuffer(), open: new Set(), frames: 0, lastMicros: 0, opened: '' };
+    const lane: Lane = { marketId, records: new RecordBuffer(), open: new Set() };
     this.#lanes.set(marketId, lane);
     return lane;
   }
 
-  #put({ lane, tags }: Tapped, kind: Kind, micros: number, text: Buffer): void {
-    const isFrame = kind === 'recv' || kind === 'binary';
-    if (this.#state === 'paused' || this.#state === 'over') {
-      if (isFrame) this.#lose(1);
-      return;
+  #read(tapped: Tapped, bytes: Buffer): void {
+    const { scanner } = tapped;
+    let begins = scanner.atBoundary ? 0 : -1;
+    let [frames, cut] = [0, 0];
+    scanner.scan(bytes);
+    while (scanner.next()) {
+      if (!scanner.ends) continue;
+      if (scanner.isFinal && scanner.opcode < CONTROL) frames++;
+      if (begins < 0) [begins, cut] = [scanner.to, frames];
     }
-    if (lane.lines.size === 0) lane.opened = openedLines(lane, micros);
-    lane.lines.put(tags[kind], micros, text);
-    lane.lastMicros = micros;
-    if (isFrame) lane.frames++;
-    if (lane.lines.size >= HAND_OVER_BYTES) this.#handOver(lane);
+    if (!this.#isOn) {
+      tapped.hasLost = true;
+      this.#lose(frames);
+    } else if (!tapped.hasLost) {
+      this.#put(tapped, 'read', bytes);
+    } else if (begins >= 0) {
+      tapped.hasLost = false;
+      this.#lose(cut);
+      this.#put(tapped, 'resumed', bytes, begins);
+    }
+  }
+
+  #put({ lane, conn }: Tapped, kind: RecordKind, bytes: Buffer, from = 0): void {
+    if (this.#state === 'over') return;
+    if (!lane.records.fits(bytes.length - from)) this.#handOver(lane);
+    lane.records.put(kind, conn, this.#o.clock.nowMicros(), bytes, from);
   }
 
   #handOver(lane: Lane): void {
-    if (lane.lines.size === 0) return;
-    const chunk: Chunk = { marketId: lane.marketId, lines: lane.lines.take(), frames: lane.frames, lastMicros: lane.lastMicros, opened: lane.opened };
-    lane.frames = 0;
-    this.#waiting += chunk.lines.length;
-    this.#worker.postMessage(chunk, [chunk.lines.buffer]);
+    if (lane.records.size === 0) return;
+    const chunk: Chunk = { marketId: lane.marketId, records: lane.records.take() };
+    this.#waiting += chunk.records.length;
+    this.#worker.postMessage(chunk, [chunk.records.buffer]);
     if (this.#waiting > WAITING_BYTES) this.#pause('the disk does not keep up');
   }
 
@@ -145,14 +158,12 @@ export class Capture {
   #tryAgain(): void {
     this.#state = 'trying';
     const open = [...this.#lanes.values()].flatMap((lane) => [...lane.open]);
-    for (const tapped of open) {
-      // Some may have been opened in the meantime, and the file may still be the one of before.
-      this.#put(tapped, 'connect', this.#now(), openedText(tapped));
-      this.#put(tapped, 'lost', this.#now(), Buffer.from(String(this.#lost)));
-    }
+    for (const tapped of open) this.#put(tapped, 'lost', Buffer.from(String(this.#lost)));
   }
 
   #pause(reason: string): void {
+    // What was under way fails as well.
+    if (this.#state === 'paused') return;
     if (this.#state === 'on') this.#o.onPaused(reason);
     this.#state = 'paused';
     this.#retryMs = this.#o.clock.monotonicMs() + RETRY_MS;
@@ -165,8 +176,8 @@ export class Capture {
 
   #onReport(report: Report): void {
     if (report.type === 'taken') {
-      this.#waiting -= report.lines.length;
-      this.#lanes.get(report.marketId)?.lines.giveBack(report.lines);
+      this.#waiting -= report.records.length;
+      this.#lanes.get(report.marketId)?.records.giveBack(report.records);
     } else if (report.type === 'failed') {
       this.#lose(report.frames);
       if (this.#state !== 'over') this.#pause(report.reason);
@@ -178,12 +189,4 @@ export class Capture {
       this.#lost = 0;
     }
   }
-}
-
-const openedText = ({ opened }: Tapped): Buffer => Buffer.from(JSON.stringify(opened));
-
-function openedLines(lane: Lane, micros: number): string {
-  const lines = new LineBuffer();
-  for (const tapped of lane.open) lines.put(tapped.tags.connect, micros, openedText(tapped));
-  return Buffer.from(lines.take()).toString();
 }

@@ -5,7 +5,8 @@ import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeSyn
 import { join } from 'node:path';
 import { constants, zstdCompressSync } from 'node:zlib';
 import { toError } from '../../../core/errors.ts';
-import type { Chunk, FilesOptions, Report } from './format.ts';
+import { MarketLines } from './lines.ts';
+import { eachRecord, type Chunk, type FilesOptions, type Report } from './records.ts';
 
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** Lines that are compressed at once; less goes out by the clock. */
@@ -17,18 +18,12 @@ const FILE_MICROS = 3_600_000_000;
 const NAME = /^\w+\.[\w.-]+\.\d{4,}\.(frames|jsonl)\.zst$/;
 
 interface Market {
-  /** The lines that are held, at its beginning. */
-  piece: Buffer;
-  held: number;
-  frames: number;
-  /** `connect` lines for a file that begins with what is held. */
-  opened: string;
+  readonly lines: MarketLines;
   fd: number | null;
   name: string;
   bytes: number;
   /** When the file's first record was. */
   sinceMicros: number;
-  lastMicros: number;
 }
 
 export class CaptureFiles {
@@ -44,22 +39,18 @@ export class CaptureFiles {
   }
 
   /** Takes a chunk in; full pieces go to disk. Never throws: what fails is reported. */
-  take(chunk: Chunk): void {
-    const market = this.#marketOf(chunk.marketId);
-    const { marketId, lines, frames, lastMicros, opened } = chunk;
-    if (market.held > 0 && market.held + lines.length > market.piece.length) this.#store(marketId, market);
-    if (lines.length > market.piece.length) market.piece = Buffer.allocUnsafeSlow(lines.length);
-    if (market.held === 0) market.opened = opened;
-    market.piece.set(lines, market.held);
-    market.held += lines.length;
-    market.frames += frames;
-    market.lastMicros = lastMicros;
-    this.#report({ type: 'taken', marketId, lines });
+  take({ marketId, records }: Chunk): void {
+    const market = this.#marketOf(marketId);
+    eachRecord(records, (kind, conn, micros, bytes) => {
+      if (market.lines.size + bytes.length > PIECE_BYTES) this.#store(marketId, market);
+      market.lines.add(kind, conn, micros, bytes);
+    });
+    this.#report({ type: 'taken', marketId, records });
   }
 
   /** Puts everything that is held on disk. */
   flush(): void {
-    for (const [id, market] of this.#markets) if (market.held > 0) this.#store(id, market);
+    for (const [id, market] of this.#markets) this.#store(id, market);
   }
 
   close(): void {
@@ -70,22 +61,23 @@ export class CaptureFiles {
   #marketOf(id: string): Market {
     const known = this.#markets.get(id);
     if (known !== undefined) return known;
-    const market: Market = {
-      piece: Buffer.allocUnsafeSlow(PIECE_BYTES), held: 0, frames: 0, opened: '', fd: null, name: '', bytes: 0, sinceMicros: 0, lastMicros: 0,
-    };
+    const market: Market = { lines: new MarketLines(), fd: null, name: '', bytes: 0, sinceMicros: 0 };
     this.#markets.set(id, market);
     return market;
   }
 
   #store(id: string, market: Market): void {
-    const { held, frames } = market;
-    Object.assign(market, { held: 0, frames: 0 });
+    if (market.lines.size === 0) return;
+    const { lastMicros } = market.lines;
+    const { opened, lines, frames } = market.lines.take();
     try {
       const limit = Math.min(FILE_BYTES, this.#o.maxBytes / FILE_SHARE);
-      if (market.bytes >= limit || market.lastMicros - market.sinceMicros >= FILE_MICROS) shut(market);
+      if (market.bytes >= limit || lastMicros - market.sinceMicros >= FILE_MICROS) shut(market);
       // A file is complete in itself: the connections that are open come first.
-      const beginning = market.fd === null ? this.#begin(id, market) : [];
-      const bytes = Buffer.concat([...beginning, zstdCompressSync(market.piece.subarray(0, held), ZSTD)]);
+      const isNew = market.fd === null;
+      if (isNew) this.#begin(id, market, lastMicros);
+      const beginning = isNew && opened !== '' ? [zstdCompressSync(opened, ZSTD)] : [];
+      const bytes = Buffer.concat([...beginning, zstdCompressSync(lines, ZSTD)]);
       for (let at = 0; at < bytes.length; ) at += writeSync(market.fd ?? -1, bytes, at);
       market.bytes += bytes.length;
       this.#diskBytes += bytes.length;
@@ -100,14 +92,13 @@ export class CaptureFiles {
     }
   }
 
-  #begin(id: string, market: Market): Buffer[] {
+  #begin(id: string, market: Market, micros: number): void {
     mkdirSync(this.#o.folder, { recursive: true });
     this.#prune();
     market.name = `${id}.${this.#o.run}.${String(++this.#files).padStart(4, '0')}.frames.zst`;
     market.fd = openSync(join(this.#o.folder, market.name), 'wx', 0o640);
     market.bytes = 0;
-    market.sinceMicros = market.lastMicros;
-    return market.opened === '' ? [] : [zstdCompressSync(market.opened, ZSTD)];
+    market.sinceMicros = micros;
   }
 
   /** Removes the oldest files until the rest is within the bound, whoever captured them; never one that is being written here. */

@@ -2,7 +2,7 @@
 import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { CaptureFiles } from './files.ts';
-import type { Chunk, FilesOptions } from './format.ts';
+import type { Chunk, FilesOptions } from './records.ts';
 
 /** What a killed process loses of its capture at most. */
 const FLUSH_MS = 1_000;
@@ -12,7 +12,7 @@ if (port !== null) {
   // On Linux this is the thread's own priority: where cores are scarce the capture falls behind, never the receiver.
   setPriority(constants.priority.PRIORITY_LOW);
   const files = new CaptureFiles(workerData as FilesOptions, (report) => {
-    port.postMessage(report, report.type === 'taken' ? [report.lines.buffer] : []);
+    port.postMessage(report, report.type === 'taken' ? [report.records.buffer] : []);
   });
   const timer = setInterval(() => files.flush(), FLUSH_MS);
   port.on('message', (chunk: Chunk | null) => {
