@@ -62,6 +62,18 @@ export class FrameScanner {
 
   /** False when the bytes end before the header does, or it is none. */
   #readHeader(): boolean {
+    const [bytes, at] = [this.#bytes, this.#at];
+    if (this.#have > 0 || at + LONGEST_HEADER > bytes.length) return this.#readCutHeader();
+    const [first = 0, second = 0] = [bytes[at], bytes[at + 1]];
+    const length = second & SHORT;
+    if (length === LENGTH_64) return this.#readCutHeader();
+    const isLong = length === LENGTH_16;
+    this.#at = at + (isLong ? 4 : 2);
+    return this.#begin(first, second, isLong ? ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0) : length);
+  }
+
+  /** The rare ones: cut by the end of a read, and of very long frames. */
+  #readCutHeader(): boolean {
     const header = this.#header;
     while (this.#have < this.#needs) {
       if (this.#at === this.#bytes.length) return false;
@@ -71,11 +83,16 @@ export class FrameScanner {
       this.#needs = length === LENGTH_16 ? 4 : length === LENGTH_64 ? LONGEST_HEADER : 2;
     }
     const [first = 0, second = 0] = [header[0], header[1]];
-    this.opcode = first & OPCODE;
-    this.isFinal = (first & FINAL) !== 0;
-    this.#rest = this.#needs === 2 ? second & SHORT : this.#needs === 4 ? header.readUInt16BE(2) : Number(header.readBigUInt64BE(2));
+    const length = this.#needs === 2 ? second & SHORT : this.#needs === 4 ? header.readUInt16BE(2) : Number(header.readBigUInt64BE(2));
     this.#have = 0;
     this.#needs = 2;
+    return this.#begin(first, second, length);
+  }
+
+  #begin(first: number, second: number, length: number): boolean {
+    this.opcode = first & OPCODE;
+    this.isFinal = (first & FINAL) !== 0;
+    this.#rest = length;
     this.isBroken = (first & RESERVED) !== 0 || (second & MASKED) !== 0 || this.#rest > this.#maxPayload;
     this.#isInside = !this.isBroken;
     return this.#isInside;

@@ -18,6 +18,8 @@ export type BadFrame = 'binary' | 'oversize' | 'encoding' | 'protocol';
 export interface SessionTap {
   /** What the socket read after the handshake: frames and pieces of frames (framing.ts), before anything is made of them. */
   read(bytes: Buffer): void;
+  /** A whole message: a view of the last read, unless frames or reads cut it. */
+  message(bytes: Buffer): void;
   sent(text: string): void;
   closed(detail: string): void;
 }
@@ -190,6 +192,7 @@ export class Session implements AsyncIterable<Frame[]> {
   #onMessage(data: RawData, isBinary: boolean): void {
     this.#alive();
     const receivedTs = this.#options.clock.nowMicros();
+    this.#options.tap?.message(data as Buffer);
     if (isBinary) {
       this.#options.onBadFrame?.('binary', `${(data as Buffer).length} bytes`);
       return;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPool, type Pool } from '../store/connect.ts';
 import { readCandles, readTickers, readTrades } from '../store/replay.ts';
+import { riskFile } from './local/risk_file.ts';
 import { freshDatabase, type FreshDatabase } from '../testing/servers.ts';
 import { EquityCurve, sharpe } from './backtest/equity.ts';
 import { parseOptions } from './backtest/options.ts';
@@ -160,18 +161,9 @@ describe('sma-cross', () => {
   });
 
   it('keeps to a risk file, and says what was refused', async () => {
-    const risk = params('risk.yml', `strategies: [sma-cross]
-instruments: [{ symbol: BTC-PERPETUAL, max_order_amount: 1000, max_order_notional: 5000, max_position: 1000 }]
-account:
-  { max_open_orders: 3, max_orders_per_second: 5, max_orders_per_minute: 60, max_gross_notional: 9000,
-    max_daily_loss: { BTC: "0.5" }, min_available_percent: 20 }
-price_collar_percent: 2
-reference_max_age_ms: 5000
-duplicate_window_ms: 1000
-repeated_executions: { count: 3, window_ms: 10000 }
-runaway: { refused: 100000, window_ms: 1000 }
-max_clock_offset_ms: 5000
-`);
+    const risk = params('risk.yml', riskFile({
+      strategies: ['sma-cross'], limits: { 'BTC-PERPETUAL': [1000, 5000, 1000] }, account: { max_open_orders: 3, max_gross_notional: 9000 },
+    }));
     const report = await reported(...args('sma-cross', file(), '--risk', risk));
     // From 1000 to −1000 is an order of 2000: never sent.
     expect(report.refusals['ORDER_AMOUNT']).toBeGreaterThan(10);

@@ -10,28 +10,17 @@ import type { OrderUpdate, Signal } from '../contracts/index.ts';
 import { macOf } from '../services/executor/intake.ts';
 import { replaceInstruments } from '../store/instruments.ts';
 import { MARKETS } from '../exchanges/registry.ts';
+import { riskFile, type RiskText } from '../scripts/local/risk_file.ts';
 import { freshDatabase, type FreshDatabase } from './servers.ts';
 import { openStage, until, type Stage } from './receiver.ts';
 
 export const PERP = 'BTC-PERPETUAL';
-export const RISK = `
-strategies: [manual, other]
-instruments:
-  - { symbol: ${PERP}, max_order_amount: 1000, max_order_notional: 1000, max_position: 100000 }
-account:
-  max_open_orders: 500
-  max_orders_per_second: 1000
-  max_orders_per_minute: 60000
-  max_gross_notional: 1000000
-  max_daily_loss: { BTC: "5" }
-  min_available_percent: 1
-price_collar_percent: 40
-reference_max_age_ms: 60000
-duplicate_window_ms: 0
-repeated_executions: { count: 100000, window_ms: 1000 }
-runaway: { refused: 100000, window_ms: 1000 }
-max_clock_offset_ms: 5000
-`;
+/** The RISK_FILE of a stage, roomy but for what is given. */
+export const stageRisk = ({ strategies = ['manual', 'other'], limits, account, more }: Partial<RiskText> = {}): string => riskFile({
+  strategies, limits: { [PERP]: [1000, 1000, 100_000], ...limits },
+  account: { max_open_orders: 500, max_gross_notional: 1_000_000, ...account }, more: { price_collar_percent: 40, ...more },
+});
+
 
 /** One process of the fleet. */
 export interface Running {
@@ -81,7 +70,7 @@ export interface TradingStageOptions {
 }
 
 /** Opens the stage; everything on it is closed with it. */
-export async function openTradingStage(name: string, { risk = RISK, ...options }: TradingStageOptions = {}): Promise<TradingStage> {
+export async function openTradingStage(name: string, { risk = stageRisk(), ...options }: TradingStageOptions = {}): Promise<TradingStage> {
   const database = options.database ?? await freshDatabase(name, { migrated: true });
   const folder = mkdtempSync(join(tmpdir(), 'tapekeeper-test-trading-'));
   const stage = await openStage({ MARKETS: 'deribit', DERIBIT_SYMBOLS: PERP, CHANNELS: 'trade,ticker' });

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { streamSignalsKey, systemStateKey, systemStateSimpleKey, tickerKey } from '../../contracts/index.ts';
 import type { LedgerEntry } from '../../simulator/ledger.ts';
+import { riskFile } from '../local/risk_file.ts';
 import { freePort } from '../local/child.ts';
 import type { Stage } from './stage.ts';
 
@@ -22,18 +23,7 @@ export const TRADED = join(import.meta.dirname, 'account/main.ts');
 /** Beside its own rate limits: 5 orders a second would be the exchange's figure, not ours. */
 export const UNLIMITED = join(import.meta.dirname, 'unlimited/main.ts');
 
-const RISK = `
-strategies: [bench]
-instruments: [{ symbol: ${SYMBOL}, max_order_amount: 1000, max_order_notional: 1000, max_position: 1000000 }]
-account: { max_open_orders: 10000, max_orders_per_second: 10000, max_orders_per_minute: 600000, max_gross_notional: 1000000000,
-  max_daily_loss: { BTC: "5" }, min_available_percent: 1 }
-price_collar_percent: 50
-reference_max_age_ms: 60000
-duplicate_window_ms: 0
-repeated_executions: { count: 1000000, window_ms: 1000 }
-runaway: { refused: 1000000, window_ms: 1000 }
-max_clock_offset_ms: 5000
-`;
+const RISK = riskFile({ strategies: ['bench'], limits: { [SYMBOL]: [1000, 1000, 1_000_000] } });
 
 export type Env = Record<string, string>;
 

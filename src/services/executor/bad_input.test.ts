@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Signal } from '../../contracts/index.ts';
-import { openTradingStage, PATIENCE_MS, PERP, ready, RISK, type TradingStage } from '../../testing/trading.ts';
+import { openTradingStage, PATIENCE_MS, PERP, ready, stageRisk, type TradingStage } from '../../testing/trading.ts';
 import { until as untilWithin } from '../../testing/receiver.ts';
 import { macOf } from './intake.ts';
 import type { RefusalCode } from './risk/codes.ts';
@@ -12,11 +12,8 @@ import type { RefusalCode } from './risk/codes.ts';
 const KEY = 'a key that strategies and executor share';
 const EXPIRED = 'BTC-1JAN26';
 const DELISTED = 'BTC-2JAN26';
-/** Limits per instrument, of the kind of the file's first one. */
-function allowed(symbols: readonly string[]): string {
-  const [first = ''] = /^ {2}- \{ symbol: .*\n/m.exec(RISK) ?? [];
-  return RISK.replace(first, [PERP, ...symbols].map((symbol) => first.replace(PERP, symbol)).join(''));
-}
+const allowed = (symbols: readonly string[]): string =>
+  stageRisk({ limits: Object.fromEntries(symbols.map((symbol) => [symbol, [1000, 1000, 100_000] as const])) });
 
 let stage: TradingStage;
 let option: string;

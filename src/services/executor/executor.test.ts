@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { openTradingStage, PATIENCE_MS, PERP, ready, RISK, runScript, type TradingStage, type TradingStageOptions } from '../../testing/trading.ts';
+import { openTradingStage, PATIENCE_MS, PERP, ready, runScript, stageRisk, type TradingStage, type TradingStageOptions } from '../../testing/trading.ts';
 import { until as untilWithin } from '../../testing/receiver.ts';
 
 const until = (condition: () => boolean | Promise<boolean>): Promise<void> => untilWithin(condition, PATIENCE_MS);
@@ -39,8 +39,7 @@ describe('a signal', () => {
 
   it('of a linear instrument is kept in the books of its settlement currency', async () => {
     const linear = 'ETH_USDC-PERPETUAL';
-    const risk = RISK.replace('account:', `  - { symbol: ${linear}, max_order_amount: 1, max_order_notional: 5000, max_position: 10 }\naccount:`)
-      .replace('{ BTC: "5" }', '{ BTC: "5", USDC: 100000 }');
+    const risk = stageRisk({ limits: { [linear]: [1, 5000, 10] }, account: { max_daily_loss: { BTC: '5', USDC: 100_000 } } });
     await open('executor_linear', { risk });
     await stage.receive({ DERIBIT_SYMBOLS: linear });
     await stage.trading();

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { until as untilWithin } from '../../testing/receiver.ts';
-import { openTradingStage, PATIENCE_MS, ready, RISK, type TradingStage } from '../../testing/trading.ts';
+import { openTradingStage, PATIENCE_MS, ready, stageRisk, type TradingStage } from '../../testing/trading.ts';
 
 const until = (condition: () => boolean | Promise<boolean>): Promise<void> => untilWithin(condition, PATIENCE_MS);
 
@@ -42,7 +42,7 @@ it('a cancellation whose answer is lost is not taken for one: the order is asked
 
 it('a strategy that runs wild is held by the rates: what is above them is refused, counted, and never sent', async () => {
   stage = await openTradingStage('fault_runaway', {
-    risk: RISK.replace('max_orders_per_second: 1000', 'max_orders_per_second: 3').replace('max_orders_per_minute: 60000', 'max_orders_per_minute: 12'),
+    risk: stageRisk({ account: { max_orders_per_second: 3, max_orders_per_minute: 12 } }),
   });
   await stage.trading();
   const before = stage.requests().length;
@@ -58,7 +58,7 @@ it('a strategy that runs wild is held by the rates: what is above them is refuse
 }, 180_000);
 
 it('a strategy that goes on running wild pulls the kill switch, which a restart does not forget', async () => {
-  const risk = RISK.replace('max_orders_per_second: 1000', 'max_orders_per_second: 3').replace('refused: 100000', 'refused: 100');
+  const risk = stageRisk({ account: { max_orders_per_second: 3 }, more: { runaway: { refused: 100, window_ms: 1000 } } });
   stage = await openTradingStage('fault_wild', { risk });
   await stage.trading();
   const price = await stage.restingPrice();
@@ -92,7 +92,7 @@ it('the kill switch in a burst: nothing is sent any more, what is on the wire is
 }, 180_000);
 
 it('a clock that is off lets nothing out', async () => {
-  stage = await openTradingStage('fault_clock', { risk: RISK.replace('max_clock_offset_ms: 5000', 'max_clock_offset_ms: 500') });
+  stage = await openTradingStage('fault_clock', { risk: stageRisk({ more: { max_clock_offset_ms: 500 } }) });
   await stage.state('HEALTHY');
   stage.run('guard');
   const refused = async (): Promise<string | undefined> => (await stage.answer(await stage.signal({ price: await stage.restingPrice() }))).code;

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Signal } from '../../contracts/index.ts';
 import type { TradingStore } from '../../core/trading/records.ts';
+import { riskFile } from '../../scripts/local/risk_file.ts';
 import { AccountBook } from './account_book.ts';
 import type { OrderDesk } from './desk.ts';
 import { SignalIntake } from './intake.ts';
@@ -10,18 +11,8 @@ import { parseRiskLimits } from './risk/limits.ts';
 import { Throttle } from './risk/throttle.ts';
 
 const NOW = 1_796_000_000_000_000;
-const limits = parseRiskLimits(`
-strategies: [one, two]
-instruments: [{ symbol: BTC-PERPETUAL, max_order_amount: 100, max_order_notional: 100, max_position: 100 }]
-account:
-  { max_open_orders: 9, max_orders_per_second: 9, max_orders_per_minute: 9, max_gross_notional: 1000, max_daily_loss: { BTC: 1 }, min_available_percent: 1 }
-price_collar_percent: 2
-reference_max_age_ms: 5000
-duplicate_window_ms: 0
-repeated_executions: { count: 9, window_ms: 1000 }
-runaway: { refused: 99, window_ms: 1000 }
-max_clock_offset_ms: 1000
-`, 'risk.yml');
+const risk = riskFile({ strategies: ['one', 'two'], limits: { 'BTC-PERPETUAL': [100, 100, 100] }, account: { max_open_orders: 9 } });
+const limits = parseRiskLimits(risk, 'risk.yml');
 const terms: InstrumentTerms = {
   marketId: 'deribit', symbol: 'BTC-PERPETUAL', kind: 'perpetual', reciprocal: true, settle: 'BTC', quote: 'USD', tickSize: '0.5', tickSteps: [],
   minAmount: '10', amountStep: '10', expiryTs: null, status: 'open',

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { until as untilWithin } from '../../../testing/receiver.ts';
-import { openTradingStage, PATIENCE_MS, PERP, ready, RISK, type TradingStage } from '../../../testing/trading.ts';
+import { openTradingStage, PATIENCE_MS, PERP, ready, stageRisk, type TradingStage } from '../../../testing/trading.ts';
 
 const until = (condition: () => boolean | Promise<boolean>): Promise<void> => untilWithin(condition, PATIENCE_MS);
 /** At the middle, so that it is filled soon, on both sides. */
@@ -24,7 +24,7 @@ async function count(query: string): Promise<number> {
 }
 
 it('quote-maker sends nothing in observe; in paper it trades, and its books are the exchange\'s', async () => {
-  stage = await openTradingStage('strategy_paper', { risk: RISK.replace('[manual, other]', '[manual, quote-maker]') });
+  stage = await openTradingStage('strategy_paper', { risk: stageRisk({ strategies: ['manual', 'quote-maker'] }) });
   const file = join(stage.folder, 'strategies.yml');
   writeFileSync(file, STRATEGIES);
   await stage.state('HEALTHY');

@@ -5,8 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../core/clock.ts';
 import { toError } from '../../../core/errors.ts';
-import { CONTROL, FrameScanner } from '../../../net/framing.ts';
-import { MAX_PAYLOAD_BYTES, type SessionTap } from '../../../net/websocket.ts';
+import type { SessionTap } from '../../../net/websocket.ts';
 import { RecordBuffer, type Chunk, type FilesOptions, type Opened, type RecordKind, type Report } from './records.ts';
 
 export interface CaptureHooks {
@@ -25,10 +24,10 @@ export interface CaptureOptions extends FilesOptions, CaptureHooks {
 interface Tapped {
   readonly conn: number;
   readonly lane: Lane;
-  /** Knows where frames begin: after a loss, the capture goes on with the beginning of one. */
-  readonly scanner: FrameScanner;
-  /** Something of it is lost, and not said yet. */
+  /** Reads are lost: the capture goes on where the next frame begins. */
   hasLost: boolean;
+  /** The last read, while it is the current one and `hasLost`. */
+  read: Buffer | null;
 }
 
 /** The records of one market that wait to be handed over. */
@@ -72,13 +71,16 @@ export class Capture {
   /** Records a connection from now on: what it reads and sends, until it is closed. */
   connection(marketId: string, url: string): SessionTap {
     const lane = this.#laneOf(marketId);
-    const tapped: Tapped = { lane, conn: ++this.#numbers, scanner: new FrameScanner(MAX_PAYLOAD_BYTES), hasLost: false };
+    const tapped: Tapped = { lane, conn: ++this.#numbers, hasLost: false, read: null };
     const opened: Opened = { market_id: marketId, run: this.#o.run, url };
     // Told while it is paused, too: the worker knows at any time what is open.
     this.#put(tapped, 'connect', Buffer.from(JSON.stringify(opened)));
     lane.open.add(tapped);
     return {
       read: (bytes) => this.#read(tapped, bytes),
+      message: (bytes) => {
+        if (tapped.hasLost) this.#missed(tapped, bytes);
+      },
       sent: (text) => {
         if (this.#isOn) this.#put(tapped, 'send', Buffer.from(text));
       },
@@ -111,25 +113,25 @@ export class Capture {
   }
 
   #read(tapped: Tapped, bytes: Buffer): void {
-    const { scanner } = tapped;
-    let begins = scanner.atBoundary ? 0 : -1;
-    let [frames, cut] = [0, 0];
-    scanner.scan(bytes);
-    while (scanner.next()) {
-      if (!scanner.ends) continue;
-      if (scanner.isFinal && scanner.opcode < CONTROL) frames++;
-      if (begins < 0) [begins, cut] = [scanner.to, frames];
-    }
-    if (!this.#isOn) {
-      tapped.hasLost = true;
-      this.#lose(frames);
-    } else if (!tapped.hasLost) {
-      this.#put(tapped, 'read', bytes);
-    } else if (begins >= 0) {
-      tapped.hasLost = false;
-      this.#lose(cut);
-      this.#put(tapped, 'resumed', bytes, begins);
-    }
+    if (!this.#isOn) tapped.hasLost = true;
+    if (tapped.hasLost) tapped.read = bytes;
+    else this.#put(tapped, 'read', bytes);
+  }
+
+  /** A message that is not captured. Where it is a view of the current read, the next frame begins behind it. */
+  #missed(tapped: Tapped, bytes: Buffer): void {
+    this.#lose(1);
+    const { read } = tapped;
+    if (!this.#isOn || read?.buffer !== bytes.buffer) return;
+    const [from, to] = [bytes.byteOffset - read.byteOffset, bytes.byteOffset + bytes.length - read.byteOffset];
+    if (from < 0 || to > read.length) return;
+    Object.assign(tapped, { hasLost: false, read: null });
+    this.#putLost(tapped);
+    this.#put(tapped, 'resumed', read, to);
+  }
+
+  #putLost(tapped: Tapped): void {
+    this.#put(tapped, 'lost', Buffer.from(String(this.#lost)));
   }
 
   #put({ lane, conn }: Tapped, kind: RecordKind, bytes: Buffer, from = 0): void {
@@ -157,8 +159,8 @@ export class Capture {
 
   #tryAgain(): void {
     this.#state = 'trying';
-    const open = [...this.#lanes.values()].flatMap((lane) => [...lane.open]);
-    for (const tapped of open) this.#put(tapped, 'lost', Buffer.from(String(this.#lost)));
+    // Those that lost reads say so when they go on; of the others the worker could not store some.
+    for (const lane of this.#lanes.values()) for (const tapped of lane.open) if (!tapped.hasLost) this.#putLost(tapped);
   }
 
   #pause(reason: string): void {

@@ -33,9 +33,9 @@ export type Report =
 
 /** Kind, connection, length, time. */
 const HEADER_BYTES = 1 + 4 + 4 + 8;
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 /** Buffers that may lie about. */
-const SPARES = 8;
+const SPARES = 4;
 
 /** Records one behind the other, in buffers that are given away and come back: fresh memory costs more than what is written into it. */
 export class RecordBuffer {
