@@ -1,9 +1,9 @@
-// (g) the receiver's rate with the raw capture on beside off, in turn within each round. The exchange is a socket that is always ahead: its
+// (g) the receiver's rate with the raw capture on beside off, in turn. The exchange is a socket that is always ahead: its
 // frames are made before, so that the receiver is what limits.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,20 +11,23 @@ import { Redis } from 'ioredis';
 import { WebSocketServer } from 'ws';
 import { streamMarketDataKey } from '../../contracts/index.ts';
 import { median } from './measure.ts';
-import { cpuSeconds, metricsOf, openStage, type Stage } from './stage.ts';
+import { cpuSeconds, metricsOf, openStage, type Service, type Stage } from './stage.ts';
 
 export interface CaptureResult {
-  frames: number;
+  /** Pairs of stretches, and the frames of each. */
+  stretches: number;
+  framesEach: number;
   offPerSecond: number;
   onPerSecond: number;
-  /** Median of the rounds' ratios. */
+  /** Median of the pairs' ratios. */
   onToOff: number;
   /** CPU of the receiver's main thread, which is what limits its rate where a core is free for the capture's worker. */
   threadMicrosPerFrame: { off: number; on: number };
-  /** What that limit is with the capture on, beside off: median of the rounds' ratios. Holds on a busy machine, too. */
+  /** What that limit is with the capture on, beside off: median of the pairs' ratios. Holds on a busy machine, too. */
   threadOffToOn: number;
   /** CPU of the whole process, its worker included. */
   cpuMicrosPerFrame: { off: number; on: number };
+  sentFrames: number;
   capturedFrames: number;
   bytesPerFrame: number;
 }
@@ -36,22 +39,28 @@ export interface Flood {
   close(): void;
 }
 
-interface Load {
-  warm: Buffer;
-  timed: Buffer;
-  frames: number;
+/** One receiver with its own exchange and Redis. */
+interface Side {
+  readonly stage: Stage;
+  readonly flood: Flood;
+  readonly redis: Redis;
+  readonly receiver: Service;
+  readonly folder: string;
+  /** Frames that it was sent. */
+  sent: number;
 }
 
-interface Run {
+interface Stretch {
   perSecond: number;
   cpuMicros: number;
   threadMicros: number;
-  captured: number;
-  bytes: number;
 }
 
 const FIRST_ID = 5_000_000_000;
 const SLICE = 256 * 1024;
+/** Half a second of the receiver. */
+const STRETCH_FRAMES = 60_000;
+const SETTLE_MS = 300;
 const PATIENCE_MS = 120_000;
 /** Not timed: compilation. */
 export const WARM_FRAMES = 50_000;
@@ -102,75 +111,91 @@ export async function openFlood(): Promise<Flood> {
 }
 
 /** CPU seconds of a process's main thread. */
-export function threadSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
+export const threadSeconds = (pid: number): number => Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
 
-async function runOnce(stage: Stage, flood: Flood, redis: Redis, { warm, timed, frames }: Load, captures: boolean): Promise<Run> {
-  await redis.flushall();
+/** Opens a receiver, and lets it get warm. */
+async function openSide(captures: boolean, warm: Buffer): Promise<Side> {
+  const [stage, flood] = await Promise.all([openStage(), openFlood()]);
   const folder = mkdtempSync(join(stage.folder, 'capture-'));
   const receiver = await stage.service('receiver', {
     MARKETS: 'binance_spot', BINANCE_SPOT_SYMBOLS: 'BTCUSDT', CHANNELS: 'trade', BINANCE_SPOT_WS_URL: `ws://${flood.url}`,
     BINANCE_SPOT_REST_URL: `http://${flood.url}`, CAPTURE_DIR: captures ? folder : '',
     // On a busy machine Redis may be the slower one: what is dropped would never be published.
-    RECEIVER_BUFFER_MESSAGES: String(WARM_FRAMES + frames),
+    RECEIVER_BUFFER_MESSAGES: String(WARM_FRAMES + STRETCH_FRAMES),
   });
-  const published = async (count: number): Promise<number> => {
-    const until = performance.now() + PATIENCE_MS;
-    while ((await redis.xlen(streamMarketDataKey)) - before < count) {
-      if (performance.now() > until) throw new Error(`fewer than ${count} trades were published in ${PATIENCE_MS / 1000} s`);
-      await sleep(5);
-    }
-    return performance.now();
-  };
-  const before = await redis.xlen(streamMarketDataKey);
-  await flood.send(warm);
-  await published(WARM_FRAMES);
-  const from = performance.now();
-  const [cpuBefore, threadBefore] = [cpuSeconds(receiver.pid), threadSeconds(receiver.pid)];
-  await flood.send(timed);
-  const ms = (await published(WARM_FRAMES + frames)) - from;
-  const perFrame = (seconds: number): number => (seconds * 1e6) / frames;
-  const [cpuMicros, threadMicros] = [perFrame(cpuSeconds(receiver.pid) - cpuBefore), perFrame(threadSeconds(receiver.pid) - threadBefore)];
-  // What the last second held is on disk then.
-  await sleep(captures ? 1_500 : 0);
-  const captured = captures ? (await metricsOf(receiver)).sum('receiver_captured_frames_total') : 0;
-  await receiver.stop();
-  const bytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
-  rmSync(folder, { recursive: true });
-  return { perSecond: (frames / ms) * 1000, cpuMicros, threadMicros, captured, bytes };
+  const side: Side = { stage, flood, folder, receiver, redis: new Redis(stage.redisUrl), sent: 0 };
+  await stretch(side, warm, WARM_FRAMES);
+  return side;
 }
 
-/** Measures `rounds` pairs of runs over `frames` frames each, on and off changing places; one more pair before warms the machine. */
-export async function benchCapture(frames: number, rounds: number): Promise<CaptureResult> {
-  const stage = await openStage();
-  const flood = await openFlood();
-  const load = { warm: framesOf(0, WARM_FRAMES), timed: framesOf(WARM_FRAMES, frames), frames };
-  const redis = new Redis(stage.redisUrl);
-  try {
-    const pairs: { on: Run; off: Run }[] = [];
-    for (let round = 0; round <= rounds; round++) {
-      const first = await runOnce(stage, flood, redis, load, round % 2 === 0);
-      const second = await runOnce(stage, flood, redis, load, round % 2 === 1);
-      if (round > 0) pairs.push(round % 2 === 0 ? { on: first, off: second } : { on: second, off: first });
-    }
-    const of = (which: 'on' | 'off', figure: keyof Run): number => median(pairs.map((pair) => pair[which][figure]));
-    return {
-      frames,
-      offPerSecond: of('off', 'perSecond'),
-      onPerSecond: of('on', 'perSecond'),
-      onToOff: median(pairs.map(({ on, off }) => on.perSecond / off.perSecond)),
-      threadMicrosPerFrame: { off: of('off', 'threadMicros'), on: of('on', 'threadMicros') },
-      threadOffToOn: median(pairs.map(({ on, off }) => off.threadMicros / on.threadMicros)),
-      cpuMicrosPerFrame: { off: of('off', 'cpuMicros'), on: of('on', 'cpuMicros') },
-      capturedFrames: of('on', 'captured'),
-      bytesPerFrame: of('on', 'bytes') / (frames + WARM_FRAMES),
-    };
-  } finally {
-    redis.disconnect();
-    flood.close();
-    await stage.close();
+async function stretch(side: Side, bytes: Buffer, frames: number): Promise<Stretch> {
+  const { redis, flood, receiver: { pid } } = side;
+  await redis.xtrim(streamMarketDataKey, 'MAXLEN', 0);
+  const from = performance.now();
+  const [cpuBefore, threadBefore] = [cpuSeconds(pid), threadSeconds(pid)];
+  await flood.send(bytes);
+  side.sent += frames;
+  while ((await redis.xlen(streamMarketDataKey)) < frames) {
+    if (performance.now() - from > PATIENCE_MS) throw new Error(`fewer than ${frames} trades were published in ${PATIENCE_MS / 1000} s`);
+    await sleep(2);
   }
+  const perFrame = (seconds: number): number => (seconds * 1e6) / frames;
+  return {
+    perSecond: (frames / (performance.now() - from)) * 1000,
+    cpuMicros: perFrame(cpuSeconds(pid) - cpuBefore), threadMicros: perFrame(threadSeconds(pid) - threadBefore),
+  };
+}
+
+async function closeSide({ stage, flood, redis }: Side): Promise<void> {
+  redis.disconnect();
+  flood.close();
+  await stage.close();
+}
+
+/**
+ * Two receivers, one that captures and one that does not, are driven in turn, stretch by stretch, each stretch beside the next: what else
+ * runs on the machine meets both. `rounds` pairs of receivers, `frames` frames each.
+ */
+export async function benchCapture(frames: number, rounds: number): Promise<CaptureResult> {
+  const warm = framesOf(0, WARM_FRAMES);
+  const stretches = Array.from({ length: Math.ceil(frames / STRETCH_FRAMES) }, (_stretch, n) => framesOf(WARM_FRAMES + n * STRETCH_FRAMES, STRETCH_FRAMES));
+  const pairs: { on: Stretch; off: Stretch }[] = [];
+  let [captured, bytes, sent] = [0, 0, 0];
+  for (let round = 0; round < rounds; round++) {
+    const [off, on] = [await openSide(false, warm), await openSide(true, warm)];
+    try {
+      for (const [n, each] of stretches.entries()) {
+        const run = async (side: Side): Promise<Stretch> => {
+          // What the worker of the other one still packs is no work of this one.
+          await sleep(SETTLE_MS);
+          return stretch(side, each, STRETCH_FRAMES);
+        };
+        const first = await run(n % 2 === 0 ? off : on);
+        const second = await run(n % 2 === 0 ? on : off);
+        pairs.push(n % 2 === 0 ? { off: first, on: second } : { on: first, off: second });
+      }
+      // What the last second held is on disk then.
+      await sleep(1_500);
+      captured += (await metricsOf(on.receiver)).sum('receiver_captured_frames_total');
+      sent += on.sent;
+      await on.receiver.stop();
+      bytes += readdirSync(on.folder).reduce((sum, name) => sum + statSync(join(on.folder, name)).size, 0);
+    } finally {
+      await Promise.all([closeSide(off), closeSide(on)]);
+    }
+  }
+  const of = (which: 'on' | 'off', figure: keyof Stretch): number => median(pairs.map((pair) => pair[which][figure]));
+  return {
+    stretches: pairs.length,
+    framesEach: STRETCH_FRAMES,
+    offPerSecond: of('off', 'perSecond'),
+    onPerSecond: of('on', 'perSecond'),
+    onToOff: median(pairs.map(({ on, off }) => on.perSecond / off.perSecond)),
+    threadMicrosPerFrame: { off: of('off', 'threadMicros'), on: of('on', 'threadMicros') },
+    threadOffToOn: median(pairs.map(({ on, off }) => off.threadMicros / on.threadMicros)),
+    cpuMicrosPerFrame: { off: of('off', 'cpuMicros'), on: of('on', 'cpuMicros') },
+    sentFrames: sent,
+    capturedFrames: captured,
+    bytesPerFrame: bytes / sent,
+  };
 }
