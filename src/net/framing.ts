@@ -62,14 +62,16 @@ export class FrameScanner {
 
   /** False when the bytes end before the header does, or it is none. */
   #readHeader(): boolean {
-    const [bytes, at] = [this.#bytes, this.#at];
+    const bytes = this.#bytes;
+    const at = this.#at;
     if (this.#have > 0 || at + LONGEST_HEADER > bytes.length) return this.#readCutHeader();
-    const [first = 0, second = 0] = [bytes[at], bytes[at + 1]];
+    const first = bytes[at]!;
+    const second = bytes[at + 1]!;
     const length = second & SHORT;
     if (length === LENGTH_64) return this.#readCutHeader();
     const isLong = length === LENGTH_16;
     this.#at = at + (isLong ? 4 : 2);
-    return this.#begin(first, second, isLong ? ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0) : length);
+    return this.#begin(first, second, isLong ? (bytes[at + 2]! << 8) | bytes[at + 3]! : length);
   }
 
   /** The rare ones: cut by the end of a read, and of very long frames. */
