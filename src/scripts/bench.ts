@@ -43,6 +43,7 @@ interface Options {
 }
 
 const percent = (value: number | null): string => (value === null ? '-' : `${(value * 100).toFixed(0)} %`);
+const within = (value: number, [from, to]: readonly [number, number]): string => `${percent(value)} (${percent(from)} to ${percent(to)})`;
 const ms = (value: number): string => value.toFixed(2);
 
 const cpuColumns = (micros: Record<string, number>): Record<string, string> =>
@@ -242,9 +243,9 @@ const RUN: Record<Part, (options: Options) => Promise<{ result: unknown; rows: R
               stretches: r.stretches, 'frames each': r.framesEach, captured: `${r.capturedFrames} of ${r.sentFrames}`,
               'off/s': rate(r.offPerSecond),
               'on/s': rate(r.onPerSecond),
-              'on / off (≥ 97 %)': percent(r.onToOff),
+              'on / off (≥ 97 %)': within(r.onToOff, r.onToOffWithin),
               'main thread off µs': r.threadMicrosPerFrame.off.toFixed(2), 'on µs': r.threadMicrosPerFrame.on.toFixed(2),
-              'main thread off / on (≥ 97 %)': percent(r.threadOffToOn),
+              'main thread off / on (≥ 97 %)': within(r.threadOffToOn, r.threadOffToOnWithin),
               'process off µs': r.cpuMicrosPerFrame.off.toFixed(2), ' on µs': r.cpuMicrosPerFrame.on.toFixed(2),
               'bytes/frame': r.bytesPerFrame.toFixed(1),
             },

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { WebSocketServer } from 'ws';
 import { streamMarketDataKey } from '../../contracts/index.ts';
-import { median } from './measure.ts';
+import { median, medianInterval } from './measure.ts';
 import { cpuSeconds, metricsOf, openStage, type Service, type Stage } from './stage.ts';
 
 export interface CaptureResult {
@@ -19,12 +19,14 @@ export interface CaptureResult {
   framesEach: number;
   offPerSecond: number;
   onPerSecond: number;
-  /** Median of the pairs' ratios. */
+  /** Median of the pairs' ratios, and where it lies with 95 % certainty. */
   onToOff: number;
+  onToOffWithin: readonly [from: number, to: number];
   /** CPU of the receiver's main thread, which is what limits its rate where a core is free for the capture's worker. */
   threadMicrosPerFrame: { off: number; on: number };
   /** What that limit is with the capture on, beside off: median of the pairs' ratios. Holds on a busy machine, too. */
   threadOffToOn: number;
+  threadOffToOnWithin: readonly [from: number, to: number];
   /** CPU of the whole process, its worker included. */
   cpuMicrosPerFrame: { off: number; on: number };
   sentFrames: number;
@@ -184,15 +186,19 @@ export async function benchCapture(frames: number, rounds: number): Promise<Capt
       await Promise.all([closeSide(off), closeSide(on)]);
     }
   }
+  const rates = pairs.map(({ on, off }) => on.perSecond / off.perSecond);
+  const threads = pairs.map(({ on, off }) => off.threadMicros / on.threadMicros);
   const of = (which: 'on' | 'off', figure: keyof Stretch): number => median(pairs.map((pair) => pair[which][figure]));
   return {
     stretches: pairs.length,
     framesEach: STRETCH_FRAMES,
     offPerSecond: of('off', 'perSecond'),
     onPerSecond: of('on', 'perSecond'),
-    onToOff: median(pairs.map(({ on, off }) => on.perSecond / off.perSecond)),
+    onToOff: median(rates),
+    onToOffWithin: medianInterval(rates),
     threadMicrosPerFrame: { off: of('off', 'threadMicros'), on: of('on', 'threadMicros') },
-    threadOffToOn: median(pairs.map(({ on, off }) => off.threadMicros / on.threadMicros)),
+    threadOffToOn: median(threads),
+    threadOffToOnWithin: medianInterval(threads),
     cpuMicrosPerFrame: { off: of('off', 'cpuMicros'), on: of('on', 'cpuMicros') },
     sentFrames: sent,
     capturedFrames: captured,
