@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { load } from 'js-yaml';
 import { describe, expect, it } from 'vitest';
+import { nodeOptions } from './local/node_options.ts';
 import { LOGINS, SERVICE_LOGINS, UIDS, type ServiceLogin } from './local/credentials.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -47,6 +48,10 @@ const wrong = (check: (service: Service, name: string) => boolean): string[] =>
   services.filter(([name, service]) => check(service, name)).map(([name]) => name);
 
 describe('docker-compose.yml', () => {
+  it('starts Node as the demo does', () => {
+    expect(wrong(({ command, environment }) => (environment?.['NODE_OPTIONS'] ?? '') !== nodeOptions(command?.[0] ?? '').join(' '))).toEqual([]);
+  });
+
   it('publishes on 127.0.0.1 only', () => {
     const ports = services.flatMap(([, { ports: each = [] }]) => each);
     expect(ports.length).toBeGreaterThan(2);

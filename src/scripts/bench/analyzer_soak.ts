@@ -50,7 +50,7 @@ export async function soakAnalyzer(perSecond: number, minutes: number): Promise<
     await migrateUp(stage.databaseUrl);
     await addInstruments(stage.databaseUrl);
     const inspector = await freePort();
-    const analyzer = await stage.service('analyzer', { MARKETS: MARKETS.join(','), NODE_OPTIONS: `--inspect=127.0.0.1:${inspector} --max-semi-space-size=8` });
+    const analyzer = await stage.service('analyzer', { MARKETS: MARKETS.join(','), NODE_OPTIONS: `--inspect=127.0.0.1:${inspector}` });
     const feeding = feed(redis, perSecond, stop.signal);
     await sleep(Math.min(WARM_UP_MS, minutes * 30_000));
     const before = await metricsOf(analyzer);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Scope } from '../../runtime/scope.ts';
 import { freePort, hasExited, logTail, spawnChild, stopChild } from '../local/child.ts';
+import { nodeOptions } from '../local/node_options.ts';
 import { startPostgres } from '../local/postgres.ts';
 import { startRedis } from '../local/redis.ts';
 
@@ -49,7 +50,9 @@ export async function openStage(): Promise<Stage> {
     async service(name, env = {}, script = START) {
       const metricsPort = await freePort();
       const logFile = join(folder, `${name}.log`);
-      const child = spawnChild(process.execPath, [script, name], { env: { ...base, ...env, METRICS_PORT: String(metricsPort) }, logFile, deathSignal: 'TERM' });
+      const child = spawnChild(process.execPath, [...nodeOptions(name), script, name], {
+        env: { ...base, ...env, METRICS_PORT: String(metricsPort) }, logFile, deathSignal: 'TERM',
+      });
       scope.own(child, (c) => stopChild(c, 'SIGTERM', 10_000));
       if (name !== 'janitor') await untilReady(child, name, metricsPort, logFile);
       else await untilDone(child, name, logFile);

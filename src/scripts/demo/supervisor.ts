@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { freePort, hasExited, spawnChild, stopChild } from '../local/child.ts';
+import { nodeOptions } from '../local/node_options.ts';
 
 const START = join(import.meta.dirname, '../start.ts');
 const FIRST_DELAY_MS = 250;
@@ -75,7 +76,8 @@ export class Supervised {
   async #spawn(): Promise<ChildProcess> {
     this.#metricsPort = await freePort();
     const env = { ...this.spec.env, METRICS_PORT: String(this.#metricsPort), METRICS_HOST: '127.0.0.1' };
-    const child = spawnChild(process.execPath, [START, this.spec.service], { env, logFile: this.logFile, deathSignal: 'TERM' });
+    const { service } = this.spec;
+    const child = spawnChild(process.execPath, [...nodeOptions(service), START, service], { env, logFile: this.logFile, deathSignal: 'TERM' });
     this.#child = child;
     const startedAt = process.hrtime.bigint();
     child.once('error', () => this.#ended(startedAt));
