@@ -47,6 +47,8 @@ async function main(): Promise<void> {
       await sleep(SETTLE_MS);
       if (open !== undefined) await page.locator(open).first().click({ timeout: 2_000 }).catch(() => undefined);
       await sleep(500);
+      // What was opened may have scrolled.
+      await page.evaluate('scrollTo(0, 0)');
       await page.screenshot({ path: join(out, `${name}.png`) });
       await page.close();
       process.stdout.write(`${join(out, `${name}.png`)}\n`);

@@ -120,3 +120,15 @@ export function sameFill(a: FillReport, b: FillReport): boolean {
   const numbers = (['price', 'amount'] as const).every((field) => new Exact(a[field]).eq(b[field]));
   return numbers && a.symbol === b.symbol && a.side === b.side && a.exchangeOrderId === b.exchangeOrderId;
 }
+
+/** Each trade once, as it was told first, and what was told of it otherwise afterwards. */
+export function onceEach<T extends FillReport>(told: readonly T[]): { fills: T[]; conflicts: { known: T; told: T }[] } {
+  const first = new Map<string, T>();
+  const conflicts: { known: T; told: T }[] = [];
+  for (const fill of told) {
+    const known = first.get(fill.tradeId);
+    if (known === undefined) first.set(fill.tradeId, fill);
+    else if (!sameFill(known, fill)) conflicts.push({ known, told: fill });
+  }
+  return { fills: [...first.values()], conflicts };
+}

@@ -2,7 +2,7 @@
 // src/testing/trading_store.ts tests both. Each method is atomic, and what it returns is a copy.
 import type { OrderState } from '../../contracts/index.ts';
 import { Exact, ZERO, plain } from '../../core/trading/exact.ts';
-import { LIVE_STATES, mayMove, sameFill, stateByFills, type OrderReport } from '../../core/trading/order.ts';
+import { LIVE_STATES, mayMove, onceEach, sameFill, stateByFills, type OrderReport } from '../../core/trading/order.ts';
 import { FLAT, applyFill, averagePrice, type Position } from '../../core/trading/position.ts';
 import {
   FencedError, type CaseRecord, type FillRecord, type FillsApplied, type Intent, type OrderChange, type OrderRecord, type PositionRecord, type Refusal,
@@ -78,12 +78,11 @@ export class MemoryTradingStore implements TradingStore {
   }
 
   applyFills(account: string, told: readonly FillRecord[], terms: TermsOf): Promise<FillsApplied> {
-    const applied: FillsApplied = { fresh: [], conflicts: [], orders: [], positions: [] };
-    const unique = [...new Map(told.map((fill) => [fill.tradeId, fill])).values()].sort((a, b) => a.ts - b.ts || (a.seq ?? 0) - (b.seq ?? 0));
+    const { fills, conflicts } = onceEach(told.map((fill) => ({ ...fill, side: this.#orderOf(account, fill)?.side ?? fill.side })));
+    const applied: FillsApplied = { fresh: [], conflicts, orders: [], positions: [] };
     const touched = new Map<OrderRecord, FillRecord[]>();
-    for (const told of unique) {
-      const order = this.#orderOf(account, told);
-      const fill = { ...told, side: order?.side ?? told.side };
+    for (const fill of fills.sort((a, b) => a.ts - b.ts || (a.seq ?? 0) - (b.seq ?? 0))) {
+      const order = this.#orderOf(account, fill);
       const known = this.#fillsById.get(`${account} ${fill.tradeId}`);
       if (known !== undefined) {
         if (!sameFill(known, fill)) applied.conflicts.push({ known: { ...known }, told: fill });

@@ -68,6 +68,17 @@ describe('what must not be', () => {
     expect(await cases()).toEqual([`fill_conflict ${order.symbol} open`]);
     expect((await pool.query('SELECT price, amount FROM fills')).rows).toEqual([{ price: '10.5', amount: '10' }]);
   });
+
+  it('a fill that one answer tells twice, with two prices, as well', async () => {
+    const { order } = await store.insertIntent(intent({ amount: '10' }), { epoch: EPOCH, state: 'SENDING', at: AT });
+    const first: FillReport = fill({ exchangeOrderId: 'X', label: order.label, amount: '10', price: '10.5' });
+    // The wrong side on the taker's view is none: the order knows its own.
+    await desk.absorbFills([first, { ...first, side: 'sell' }, { ...first, price: '11' }, first], 'rest');
+    expect(locks).toEqual([`fill ${first.tradeId} was told with other values`]);
+    expect(await cases()).toEqual([`fill_conflict ${order.symbol} open`]);
+    expect((await pool.query('SELECT price, amount FROM fills')).rows).toEqual([{ price: '10.5', amount: '10' }]);
+    expect(await amount()).toBe('10');
+  });
 });
 
 describe('an order that somebody changes at the exchange', () => {

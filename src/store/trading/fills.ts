@@ -1,6 +1,6 @@
 // Fills, once each, with what follows from them: the orders' progress and the positions, in one transaction.
 import { Exact, ZERO, plain } from '../../core/trading/exact.ts';
-import { sameFill, stateByFills } from '../../core/trading/order.ts';
+import { onceEach, sameFill, stateByFills } from '../../core/trading/order.ts';
 import { FLAT, applyFill, averagePrice, type Position } from '../../core/trading/position.ts';
 import type { FillRecord, FillsApplied, OrderRecord, PositionRecord } from '../../core/trading/records.ts';
 import type { Client } from '../connect.ts';
@@ -21,15 +21,14 @@ const INSERT = { name: 'insert_fills', text: unnestInsert('fills', TYPES, 'u.tra
 export async function applyFills(client: Client, account: string, told: readonly FillRecord[], terms: TermsOf): Promise<FillsApplied> {
   // Positions are read, computed and written: two appliers of one account must not do so at once.
   await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 7))', [`fills:${account}`]);
-  const given = [...new Map(told.map((fill) => [fill.tradeId, fill])).values()];
-  const orders = await ordersOf(client, account, given);
+  const orders = await ordersOf(client, account, told);
   // Whether a venue tells the taker's side or ours is not certain everywhere; the order knows.
-  const fills = given.map((fill) => ({ ...fill, side: orders.get(fill.exchangeOrderId)?.side ?? fill.side }));
+  const { fills, conflicts } = onceEach(told.map((fill) => ({ ...fill, side: orders.get(fill.exchangeOrderId)?.side ?? fill.side })));
   const values = columnArrays(TYPES, fills, (fill, column) => cell(account, fill, orders, column));
   const { rows } = await client.query<{ trade_id: string }>({ ...INSERT, values });
   const freshIds = new Set(rows.map((row) => row.trade_id));
   const fresh = fills.filter((fill) => freshIds.has(fill.tradeId)).sort((a, b) => a.ts - b.ts || (a.seq ?? 0) - (b.seq ?? 0));
-  const conflicts = await conflictsOf(client, account, fills.filter((fill) => !freshIds.has(fill.tradeId)));
+  conflicts.push(...(await conflictsOf(client, account, fills.filter((fill) => !freshIds.has(fill.tradeId)))));
   const touched = new Set(fresh.map((fill) => orders.get(fill.exchangeOrderId)?.orderId).filter((id) => id !== undefined));
   return {
     fresh,
