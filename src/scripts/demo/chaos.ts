@@ -86,8 +86,8 @@ export function schedule(seed: number, markets: readonly string[], durationS: nu
       what: 'immediate restart of PostgreSQL',
       run: ({ fleet }: Tools) => fleet.postgres.restart('immediate'),
     },
-    { at: 0.61, what: 'kill -9 of the backfill', run: (tools: Tools) => killHealer(tools, 'backfill') },
-    { at: 0.63, what: 'kill -9 of the governor', run: (tools: Tools) => killHealer(tools, 'governor') },
+    { at: 0.61, what: 'kill -9 of the backfill', run: (tools: Tools) => killKeeper(tools, 'backfill') },
+    { at: 0.63, what: 'kill -9 of the governor', run: (tools: Tools) => killKeeper(tools, 'governor') },
     order(0.65, { kind: 'burst', market_id: market(), factor: 5, duration_ms: span }),
   ].map((planned) => ({ ...planned, at: planned.at + (random() - 0.5) * 0.02 }))
     .concat({ at: HEAL_AT, what: 'all faults healed', run: ({ control }: Tools) => control.heal() })
@@ -121,7 +121,7 @@ function kill(tools: Tools, victim: Supervised | undefined): Promise<void> {
   return Promise.resolve();
 }
 
-const killHealer = (tools: Tools, name: string): Promise<void> => kill(tools, tools.fleet.healers.find((healer) => healer.name === name));
+const killKeeper = (tools: Tools, name: string): Promise<void> => kill(tools, tools.fleet.keepers.find((keeper) => keeper.name === name));
 
 async function injectPoison({ redis, poison }: Tools): Promise<void> {
   for (const payload of POISON) {

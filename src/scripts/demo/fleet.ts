@@ -44,8 +44,8 @@ export interface Fleet {
   readonly consoleUrl: string;
   readonly receiver: Supervised;
   readonly distributors: readonly Supervised[];
-  /** What heals: the governor and the backfill. */
-  readonly healers: readonly Supervised[];
+  /** What keeps the data whole and the servers in bounds: governor, backfill and maintenance. */
+  readonly keepers: readonly Supervised[];
   /** What the services were told, but for the servers. */
   readonly config: Config;
   /** All passwords of the servers' users: each service holds its own, and none may let it out. */
@@ -105,16 +105,16 @@ export async function startFleet(options: DemoOptions, env: Env, say: (line: str
     const receiver = new Supervised({ name: 'receiver', service: 'receiver', logDir, env: envOf('receiver') });
     const distributors = Array.from({ length: options.distributors }, (_, i) =>
       new Supervised({ name: `distributor-${i + 1}`, service: 'distributor', logDir, env: envOf('distributor') }));
-    const healers = (['governor', 'backfill'] as const).map((service) =>
+    const keepers = (['governor', 'backfill', 'maintenance'] as const).map((service) =>
       new Supervised({ name: service, service, logDir, env: envOf(service) }));
     const analyzer = new Supervised({ name: 'analyzer', service: 'analyzer', logDir, env: envOf('analyzer') });
     const consolePort = await freePort(CONSOLE_PORT);
     const console_ = new Supervised({ name: 'console', service: 'console', logDir, env: { ...envOf('console'), CONSOLE_PORT: String(consolePort) } });
-    services.push(receiver, ...distributors, ...healers, analyzer, console_);
+    services.push(receiver, ...distributors, ...keepers, analyzer, console_);
     await Promise.all(services.map((service) => service.start()));
     const processes = simulator === null ? services : [simulator, ...services];
     return {
-      options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, healers, processes, config, stop,
+      options, folder, logDir, ledgerFile, postgres, redis, simulator, simulatorUrl, receiver, distributors, keepers, processes, config, stop,
       consoleUrl: `http://127.0.0.1:${consolePort}`,
       secrets: [decodeURIComponent(new URL(postgres.url).password), ...Object.values(credentials.redis), ...Object.values(credentials.database)],
     };

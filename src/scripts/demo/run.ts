@@ -90,7 +90,7 @@ export async function checkedRun(parts: RunParts): Promise<Report | null> {
 
 async function settleSimulated({ fleet, reader, lastSnapshot }: RunParts, control: Control, chaos: Chaos, markets: readonly string[]): Promise<Verdict[]> {
   const { redis, pool } = reader;
-  const services = [fleet.receiver, ...fleet.distributors, ...fleet.healers];
+  const services = [fleet.receiver, ...fleet.distributors, ...fleet.keepers];
   await control.heal();
   const subscriptions = await checkSubscriptions(redis, control, markets, fleet.config.resolutions, SETTLE_S);
   // Healthy traffic once more: the first trade after a hole is what makes the hole known.
@@ -112,7 +112,7 @@ async function settleSimulated({ fleet, reader, lastSnapshot }: RunParts, contro
   const letters = await checkDeadLetters(redis, chaos.poison);
   const published = verdict('published', unpublished === null ? [] : [unpublished], unpublished ?? 'the receiver holds nothing back');
   // Nobody but the distributors may write now: what changes then is their doing.
-  await Promise.all(fleet.healers.map((healer) => healer.stop()));
+  await Promise.all(fleet.keepers.map((keeper) => keeper.stop()));
   const replay = await checkReplay(redis, pool, DRAIN_S);
   const schema = await checkSchema(pool, REST_S);
   const secrets = await checkSecrets(search, fleet, redis, pool);
