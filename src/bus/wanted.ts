@@ -40,13 +40,13 @@ export async function unlistedSymbols(
 }
 
 /**
- * Whether trades or quotes of a symbol are wanted, or of any where none is named. Where nobody has written down what is, everything counts as
- * wanted; where the exchange's list is known, somebody has, and an absent set is one that lost its last member.
+ * Whether trades or quotes of a symbol are wanted, or of any where none is named. Where nobody has written down what is, as in an emptied
+ * Redis, everything counts as wanted; where a configuration was applied, an absent set is one that lost its last member.
  */
 export async function isWanted(redis: Redis, marketId: string, symbol?: string): Promise<boolean> {
   const key = subscriptionsKey(marketId);
   const isThere = symbol === undefined
     ? (await redis.smembers(key)).some((member) => member.startsWith('trade:') || member.startsWith('ticker:'))
     : (await redis.smismember(key, `trade:${symbol}`, `ticker:${symbol}`)).includes(1);
-  return isThere || (await redis.exists(key, subscriptionsConfigKey(marketId), symbolsKey(marketId))) === 0;
+  return isThere || (await redis.exists(key, subscriptionsConfigKey(marketId))) === 0;
 }

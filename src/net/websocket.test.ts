@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { systemClock } from '../runtime/clock.ts';
+import { frameOf } from '../testing/frames.ts';
 import { HandshakeError, openSession, type BadFrame, type Frame, type Session } from './websocket.ts';
 
 const clock = systemClock();
@@ -53,6 +55,21 @@ describe('openSession', () => {
       frames.every((f, i) => f.receivedTs >= before && (i === 0 || f.receivedTs >= frames[i - 1]!.receivedTs)),
     ).toBe(true);
     expect(await session.ended).toEqual({ code: 1001, reason: 'going away' });
+  });
+
+  it('gives what came in one packet with the answer to the handshake, and shows it to a tap', async () => {
+    const server = createServer();
+    const url = await listen(server);
+    server.on('upgrade', (request, socket) => {
+      const accept = createHash('sha1').update(`${request.headers['sec-websocket-key'] ?? ''}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+      const answer = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
+      socket.end(Buffer.concat([Buffer.from(answer), frameOf('first'), frameOf('second'), frameOf(Buffer.from([3, 232]), 8)]));
+    });
+    const seen: string[] = [];
+    const tap = { received: (bytes: Buffer) => void seen.push(bytes.toString()), sent: () => undefined, closed: (detail: string) => void seen.push(detail) };
+    const session = await openSession(url.replace('http', 'ws'), { clock, pingAfterMs: 1000, tap });
+    expect((await readAll(session)).map(({ text }) => text)).toEqual(['first', 'second']);
+    expect(seen).toEqual(['first', 'second', '1000']);
   });
 
   it('counts binary frames and goes on; an oversize frame ends the session', async () => {

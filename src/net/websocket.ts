@@ -14,12 +14,10 @@ export interface Frame {
 /** A frame that is no text frame we accept; `size` in bytes when known. */
 export type BadFrame = 'binary' | 'oversize' | 'encoding' | 'protocol';
 
-/** Sees what goes over a connection, as it does; must neither keep the bytes nor throw. */
+/** Sees what goes over a connection, as it does; must neither change the bytes nor throw. */
 export interface SessionTap {
-  /** What the socket read after the handshake: frames and pieces of frames (framing.ts), before anything is made of them. */
-  read(bytes: Buffer): void;
-  /** A whole message: a view of the last read, unless frames or reads cut it. */
-  message(bytes: Buffer): void;
+  /** A whole message: where neither frames nor reads cut it, a view of what the socket read, its frame's header in front of it. */
+  received(bytes: Buffer, isBinary: boolean, receivedTs: number): void;
   sent(text: string): void;
   closed(detail: string): void;
 }
@@ -54,8 +52,7 @@ export class HandshakeError extends Error {
   }
 }
 
-/** Longer frames end the session. */
-export const MAX_PAYLOAD_BYTES = 4 * 1024 * 1024;
+const MAX_PAYLOAD = 4 * 1024 * 1024;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CLOSE_GRACE_MS = 1_000;
 /** Text held for a slow reader before the socket is paused, in UTF-16 units; resumed when the reader took all of it. */
@@ -70,7 +67,7 @@ export async function openSession(url: string, options: SessionOptions): Promise
     perMessageDeflate: false,
     followRedirects: false,
     handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
-    maxPayload: options.maxPayloadBytes ?? MAX_PAYLOAD_BYTES,
+    maxPayload: options.maxPayloadBytes ?? MAX_PAYLOAD,
   };
   options.signal?.throwIfAborted();
   const socket = new WebSocket(url, settings);
@@ -78,9 +75,6 @@ export async function openSession(url: string, options: SessionOptions): Promise
   options.signal?.addEventListener('abort', abort, { once: true });
   // The session listens before the handshake ends: the first frames may come in the same packet.
   const session = new Session(socket, options);
-  const { tap } = options;
-  // Before `ws` listens: what came with the handshake's answer is put back first, and reaches both.
-  if (tap) socket.once('upgrade', ({ socket: stream }) => stream.on('data', (bytes: Buffer) => tap.read(bytes)));
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('open', resolve);
@@ -192,7 +186,7 @@ export class Session implements AsyncIterable<Frame[]> {
   #onMessage(data: RawData, isBinary: boolean): void {
     this.#alive();
     const receivedTs = this.#options.clock.nowMicros();
-    this.#options.tap?.message(data as Buffer);
+    this.#options.tap?.received(data as Buffer, isBinary, receivedTs);
     if (isBinary) {
       this.#options.onBadFrame?.('binary', `${(data as Buffer).length} bytes`);
       return;

@@ -21,7 +21,6 @@ export const stageRisk = ({ strategies = ['manual', 'other'], limits, account, m
   account: { max_open_orders: 500, max_gross_notional: 1_000_000, ...account }, more: { price_collar_percent: 40, ...more },
 });
 
-
 /** One process of the fleet. */
 export interface Running {
   readonly child: ChildProcess;

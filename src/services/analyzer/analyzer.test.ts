@@ -141,7 +141,7 @@ describe('the analyzer', () => {
 
   it('calls none stale in a market whose last subscription has gone', async () => {
     await redis.sadd('subscriptions:binance_spot', 'trade:LEFT');
-    await redis.sadd('symbols:binance_spot', 'LEFT', 'OTHER');
+    await redis.sadd('subscriptions:binance_spot:config', 'trade:LEFT');
     await redis.srem('subscriptions:binance_spot', 'trade:LEFT');
     await redis.sadd('subscriptions:deribit', 'trade:KEPT');
     await analyze();

@@ -34,18 +34,18 @@ const linesOf = (path: string): (CapturedLine & Partial<Opened>)[] =>
     return captured.kind === 'connect' ? { ...captured, ...(JSON.parse(captured.data) as Opened) } : captured;
   });
 
-type Put = [Exclude<RecordKind, 'read' | 'resumed'> | 'recv' | 'binary', number, number, string];
+type Put = [Exclude<RecordKind, 'frames'>, number, number, string];
 
-/** What the receive path hands over. */
+/** What the receive path hands over: frames one by one (`recv`), or those of a connection that follow each other as a run. */
 function chunkOf(marketId: string, ...records: Put[]): Chunk {
   const buffer = new RecordBuffer();
   for (const [kind, micros, conn, text] of records) {
-    const isFrame = kind === 'recv' || kind === 'binary';
-    const bytes = kind === 'recv' ? frameOf(text) : kind === 'binary' ? frameOf(Buffer.from(text, 'base64'), 2) : Buffer.from(text);
+    const bytes = Buffer.from(text, kind === 'binary' ? 'base64' : 'utf8');
     expect(buffer.fits(bytes.length)).toBe(true);
-    buffer.put(isFrame ? 'read' : kind, conn, micros, bytes);
+    if (kind === 'recv' && conn % 2 === 0) buffer.put('frames', conn, micros, frameOf(text));
+    else buffer.put(kind, conn, micros, bytes);
   }
-  return { marketId, records: buffer.take() };
+  return { marketId, records: buffer.take(), attempt: 0 };
 }
 
 const T = 1_790_000_000_000_000;
@@ -53,15 +53,21 @@ const opened = (market: string): string => JSON.stringify({ market_id: market, r
 /** Text that does not compress. */
 const noise = (length: number): string => Array.from({ length }, () => String.fromCharCode(33 + Math.floor(Math.random() * 90))).join('');
 
-/** What a session does with what its socket reads: the bytes, and then the messages that `ws` finds in them. */
-function socketOf(tap: SessionTap): (bytes: Buffer) => void {
+/** What a session does with what its socket reads: the messages that `ws` finds in them. */
+function socketOf(tap: SessionTap, onMessage: (text: string) => void = () => undefined): (bytes: Buffer) => void {
   const { Receiver } = ws as unknown as { Receiver: new () => Writable };
   const receiver = new Receiver();
-  receiver.on('message', (bytes: Buffer) => tap.message(bytes));
-  return (bytes) => {
-    tap.read(bytes);
-    receiver.write(bytes);
-  };
+  receiver.on('message', (bytes: Buffer, isBinary: boolean) => {
+    tap.received(bytes, isBinary, T);
+    onMessage(bytes.toString(isBinary ? 'base64' : 'utf8'));
+  });
+  return (bytes) => receiver.write(bytes);
+}
+
+/** A short message whose length stands in the long form: nobody has to send it, and it is received. */
+function padded(text: string): Buffer {
+  const payload = Buffer.from(text);
+  return payload.length > 125 ? frameOf(text) : Buffer.concat([Buffer.from([0x81, 126, 0, payload.length]), payload]);
 }
 
 describe('the files', () => {
@@ -89,27 +95,6 @@ describe('the files', () => {
     expect(connects).toContainEqual([2, 'wss://one.test/ws', 'one']);
     expect(textOf(join(folder, filesOf(folder)[0] ?? ''))).toContain('\n1790000001.000004 1 recv {"a":"é\\n"}\n');
     expect(two?.at(-1)).toEqual({ t: 1_790_000_000.000006, conn: 3, kind: 'binary', data: 'AQ==' });
-  });
-
-  it('hold each message whole and once, however frames and reads cut it', () => {
-    const folder = newFolder();
-    const messages = Array.from({ length: 400 }, (_message, n) =>
-      (n % 7 === 0 ? `{\n"n":${n}}` : `{"n":${n},"text":"${'é'.repeat(n * (n % 50 === 0 ? 200 : 1))}"}`));
-    const cut = (text: string): Buffer[] =>
-      [frameOf(text.slice(0, 3), 1, false), frameOf('ping', 9), frameOf(text.slice(3, 4), 0, false), frameOf(text.slice(4), 0)];
-    const bytes = Buffer.concat(messages.flatMap((text, n) => (n % 5 === 0 ? cut(text) : [frameOf(text)])));
-    const files = new CaptureFiles({ folder, run: '1-r', maxBytes: 1e9 }, () => undefined);
-    files.take(chunkOf('one', ['connect', T, 1, opened('one')], ['connect', T, 2, opened('one')]));
-    for (let at = 0, n = 0; at < bytes.length; n++) {
-      const buffer = new RecordBuffer();
-      const read = bytes.subarray(at, at + 1 + Math.floor(Math.random() * (n % 3 === 0 ? 4 : 9_000)));
-      for (const conn of [1, 2]) buffer.put('read', conn, T + n, read);
-      files.take({ marketId: 'one', records: buffer.take() });
-      at += read.length;
-    }
-    files.close();
-    const lines = linesOf(join(folder, filesOf(folder)[0] ?? ''));
-    for (const conn of [1, 2]) expect(lines.filter((line) => line.conn === conn && line.kind === 'recv').map(({ data }) => data)).toEqual(messages);
   });
 
   it('change by size and by time, each complete in itself, and stay within the bound, the oldest going first', () => {
@@ -231,7 +216,45 @@ describe('the capture', () => {
     expect(lines.at(-1)).toMatchObject({ kind: 'close', data: '1000' });
   });
 
-  it('goes on with a whole message after a loss, wherever in one it began and ended', async () => {
+  it('holds each message once and in order, however frames and reads cut it', async () => {
+    const folder = newFolder();
+    const capture = new Capture({
+      folder, run: '1-r', maxBytes: 1e9, clock: { ...systemClock(), nowMicros: () => T }, onPaused: () => expect.unreachable(),
+      onResumed: () => expect.unreachable(), onStored: () => undefined, onLost: () => expect.unreachable(),
+    });
+    const cut = (text: string): Buffer[] =>
+      [frameOf(text.slice(0, 3), 1, false), frameOf('ping', 9), frameOf(text.slice(3, 4), 0, false), frameOf(text.slice(4), 0)];
+    const textOfMessage = (n: number): string =>
+      (n % 7 === 0 ? `{\n"n":${n}}` : n % 11 === 0 ? '' : `{"n":${n},"text":"${'é'.repeat(n % 100 === 1 ? 40_000 : n % 300)}"}`);
+    const frames = (n: number): Buffer[] => {
+      if (n % 5 === 4) return cut(textOfMessage(n));
+      if (n % 13 === 0) return [frameOf(Buffer.from([n, 10, 0x81]), 2)];
+      return [n % 17 === 0 ? padded(textOfMessage(n)) : frameOf(textOfMessage(n))];
+    };
+    const bytes = Buffer.concat(Array.from({ length: 1_500 }, (_message, n) => frames(n)).flat());
+    const received: string[][] = [[], [], []];
+    const taps = received.map((_texts, at) => capture.connection(at === 2 ? 'two' : 'one', 'wss://test/ws'));
+    for (const [at, tap] of taps.entries()) {
+      const read = socketOf(tap, (text) => received[at]?.push(text));
+      for (let from = 0, n = 0; from < bytes.length; n++) {
+        const size = 1 + Math.floor(Math.random() * (n % 3 === 0 ? 12 : 65_536));
+        const part = bytes.subarray(from, from + size);
+        // As sockets do, in memory of its own; or in the pool that all small buffers share.
+        read(n % 2 === 0 ? Buffer.concat([part]) : Buffer.from(new Uint8Array(part).buffer));
+        from += size;
+      }
+      tap.closed('1000');
+    }
+    await capture.close();
+    expect(received[0]).toHaveLength(1_500);
+    const lines = filesOf(folder).flatMap((name) => linesOf(join(folder, name)));
+    for (const [at, texts] of received.entries()) {
+      const captured = lines.filter(({ conn, kind }) => conn === at + 1 && (kind === 'recv' || kind === 'binary'));
+      expect(captured.map(({ data }) => data)).toEqual(texts);
+    }
+  });
+
+  it('says what was lost, and that it goes on only when something of the new attempt is on disk', async () => {
     const folder = newFolder();
     writeFileSync(folder, 'in the way');
     let [nowMs, lost] = [0, 0];
@@ -241,28 +264,23 @@ describe('the capture', () => {
       onPaused: () => told.push('paused'), onResumed: (count) => told.push(`resumed, ${count} lost`),
       onStored: () => undefined, onLost: (count) => (lost += count),
     });
-    const open = (): ((bytes: Buffer) => void) => socketOf(capture.connection('one', 'wss://one.test/ws'));
-    const [busy, idle] = [open(), open()];
-    const first = frameOf('first');
-    idle(first.subarray(0, 3));
-    busy(Buffer.concat([first, first.subarray(0, 2)]));
-    await until(() => told.includes('paused'));
-    const late = open();
-    late(frameOf('lost').subarray(0, 4));
-    const [cut, whole] = [Buffer.concat([first.subarray(2), frameOf('lost'), frameOf('cut')]), frameOf('whole')];
-    busy(cut.subarray(0, -1));
+    const read = socketOf(capture.connection('one', 'wss://one.test/ws'));
+    read(Buffer.concat([frameOf('lost'), frameOf('cut').subarray(0, 3)]));
+    await until(() => told.length === 1);
+    read(Buffer.concat([frameOf('cut').subarray(3), frameOf('lost'), frameOf('seen').subarray(0, 4)]));
     rmSync(folder);
+    // Told while it is paused, it is written, and says nothing of what was lost.
+    capture.connection('one', 'wss://one.test/ws').closed('1000');
+    await until(() => existsSync(folder));
+    expect(told).toEqual(['paused']);
     nowMs += 10_000;
     await until(() => told.length === 2);
-    // A message that two reads cut is no view of the second: the next one tells where it begins.
-    busy(Buffer.concat([cut.subarray(-1), frameOf('lost, too'), whole]));
-    late(Buffer.concat([frameOf('lost').subarray(4), frameOf('lost, too'), whole]));
-    idle(first.subarray(3));
+    read(frameOf('seen').subarray(4));
     await capture.close();
     const lines = filesOf(folder).flatMap((name) => linesOf(join(folder, name)));
-    const received = (conn: number): string[] => lines.filter((line) => line.kind === 'recv' && line.conn === conn).map(({ data }) => data);
-    expect([1, 2, 3].map(received)).toEqual([['whole'], ['first'], ['whole']]);
-    expect([told, lost]).toEqual([['paused', 'resumed, 3 lost'], 7]);
+    expect(lines.filter(({ kind }) => kind === 'recv').map(({ data }) => data)).toEqual(['seen']);
+    expect([told, lost]).toEqual([['paused', 'resumed, 3 lost'], 3]);
+    expect(lines.filter(({ kind }) => kind === 'lost').map(({ data }) => data)).toEqual(['3']);
   });
 
   it('never stops the receiver: in a folder that cannot be it is paused, and the market is received', async () => {

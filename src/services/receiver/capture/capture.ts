@@ -1,11 +1,12 @@
 // Raw capture (CAPTURE_DIR): every frame of every connection with its receive time, teed to files that the simulator replays. The
-// receive path pays a copy of what the socket reads; a worker thread finds the frames in it and does the rest. Nothing here ever holds up
+// receive path pays a copy of the frames; a worker thread does the rest. Nothing here ever holds up
 // or ends the receiver: a full disk, a folder that cannot be written or a disk too slow pauses the capture, with an event, and it is tried
 // again.
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../core/clock.ts';
 import { toError } from '../../../core/errors.ts';
 import type { SessionTap } from '../../../net/websocket.ts';
+import { FrameRun } from './frame_run.ts';
 import { RecordBuffer, type Chunk, type FilesOptions, type Opened, type RecordKind, type Report } from './records.ts';
 
 export interface CaptureHooks {
@@ -24,10 +25,7 @@ export interface CaptureOptions extends FilesOptions, CaptureHooks {
 interface Tapped {
   readonly conn: number;
   readonly lane: Lane;
-  /** Reads are lost: the capture goes on where the next frame begins. */
-  hasLost: boolean;
-  /** The last read, while it is the current one and `hasLost`. */
-  read: Buffer | null;
+  readonly run: FrameRun;
 }
 
 /** The records of one market that wait to be handed over. */
@@ -37,6 +35,7 @@ interface Lane {
   readonly open: Set<Tapped>;
 }
 
+/** Also how long the memory of a run is kept. */
 const HAND_OVER_MS = 250;
 /** What may wait for the worker: more is lost to the capture, since memory belongs to the receiver. */
 const WAITING_BYTES = 64 * 1024 * 1024;
@@ -49,42 +48,51 @@ export class Capture {
   readonly #lanes = new Map<string, Lane>();
   readonly #timer: NodeJS.Timeout;
   readonly #ended: Promise<void>;
+  /** Bytes that the worker has not taken yet. */
   #waiting = 0;
+  /** Frames that are neither on disk nor lost. */
+  #underWay = 0;
   #numbers = 0;
   #state: 'on' | 'paused' | 'trying' | 'over' = 'on';
+  #attempt = 0;
   #retryMs = Infinity;
   #lost = 0;
+  #isClosing = false;
 
   constructor(options: CaptureOptions) {
     this.#o = options;
     const { folder, run, maxBytes } = options;
     this.#worker = new Worker(new URL('./main.ts', import.meta.url), { workerData: { folder, run, maxBytes } satisfies FilesOptions });
     this.#worker.on('message', (report: Report) => this.#onReport(report));
-    this.#worker.on('error', (error) => {
-      this.#pause(toError(error).message);
-      this.#state = 'over';
+    this.#worker.on('error', (error) => this.#giveUp(toError(error).message));
+    this.#ended = new Promise((resolve) => {
+      this.#worker.once('exit', (code) => {
+        if (!this.#isClosing) this.#giveUp(`its thread ended with ${code}`);
+        resolve();
+      });
     });
-    this.#ended = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
     this.#timer = setInterval(() => this.#tick(), HAND_OVER_MS);
   }
 
-  /** Records a connection from now on: what it reads and sends, until it is closed. */
+  /** Records a connection from now on: what it receives and sends, until it is closed. */
   connection(marketId: string, url: string): SessionTap {
     const lane = this.#laneOf(marketId);
-    const tapped: Tapped = { lane, conn: ++this.#numbers, hasLost: false, read: null };
+    const tapped: Tapped = { lane, conn: ++this.#numbers, run: new FrameRun() };
     const opened: Opened = { market_id: marketId, run: this.#o.run, url };
     // Told while it is paused, too: the worker knows at any time what is open.
     this.#put(tapped, 'connect', Buffer.from(JSON.stringify(opened)));
     lane.open.add(tapped);
     return {
-      read: (bytes) => this.#read(tapped, bytes),
-      message: (bytes) => {
-        if (tapped.hasLost) this.#missed(tapped, bytes);
+      received: (bytes, isBinary, receivedTs) => {
+        if (!this.#isOn) this.#lose(1);
+        else if (!tapped.run.follows(bytes)) this.#begin(tapped, bytes, isBinary, receivedTs);
       },
       sent: (text) => {
+        this.#putRun(tapped);
         if (this.#isOn) this.#put(tapped, 'send', Buffer.from(text));
       },
       closed: (detail) => {
+        this.#putRun(tapped);
         if (lane.open.delete(tapped)) this.#put(tapped, 'close', Buffer.from(detail));
       },
     };
@@ -93,6 +101,7 @@ export class Capture {
   /** Puts what is held on disk, within three seconds, and ends the worker. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#isClosing = true;
     this.#handOverAll();
     this.#worker.postMessage(null);
     const late = setTimeout(() => void this.#worker.terminate(), CLOSE_MS);
@@ -112,44 +121,44 @@ export class Capture {
     return lane;
   }
 
-  #read(tapped: Tapped, bytes: Buffer): void {
-    if (!this.#isOn) tapped.hasLost = true;
-    if (tapped.hasLost) tapped.read = bytes;
-    else this.#put(tapped, 'read', bytes);
+  /** A message that does not stand behind the run: another run, or it goes by itself. */
+  #begin(tapped: Tapped, bytes: Buffer, isBinary: boolean, receivedTs: number): void {
+    this.#putRun(tapped);
+    if (tapped.run.begin(bytes, receivedTs)) return;
+    this.#underWay++;
+    this.#put(tapped, isBinary ? 'binary' : 'recv', bytes, receivedTs);
   }
 
-  /** A message that is not captured. Where it is a view of the current read, the next frame begins behind it. */
-  #missed(tapped: Tapped, bytes: Buffer): void {
-    this.#lose(1);
-    const { read } = tapped;
-    if (!this.#isOn || read?.buffer !== bytes.buffer) return;
-    const [from, to] = [bytes.byteOffset - read.byteOffset, bytes.byteOffset + bytes.length - read.byteOffset];
-    if (from < 0 || to > read.length) return;
-    Object.assign(tapped, { hasLost: false, read: null });
-    this.#putLost(tapped);
-    this.#put(tapped, 'resumed', read, to);
+  #putRun(tapped: Tapped): void {
+    const { run } = tapped;
+    if (run.frames === 0) return;
+    this.#underWay += run.frames;
+    this.#put(tapped, 'frames', run.bytes, run.micros);
+    run.clear();
   }
 
-  #putLost(tapped: Tapped): void {
-    this.#put(tapped, 'lost', Buffer.from(String(this.#lost)));
-  }
-
-  #put({ lane, conn }: Tapped, kind: RecordKind, bytes: Buffer, from = 0): void {
-    if (this.#state === 'over') return;
-    if (!lane.records.fits(bytes.length - from)) this.#handOver(lane);
-    lane.records.put(kind, conn, this.#o.clock.nowMicros(), bytes, from);
+  #put({ lane, conn }: Tapped, kind: RecordKind, bytes: Buffer, micros = this.#o.clock.nowMicros()): void {
+    if (this.#state === 'over') {
+      this.#loseUnderWay();
+      return;
+    }
+    if (!lane.records.fits(bytes.length)) this.#handOver(lane);
+    lane.records.put(kind, conn, micros, bytes);
   }
 
   #handOver(lane: Lane): void {
     if (lane.records.size === 0) return;
-    const chunk: Chunk = { marketId: lane.marketId, records: lane.records.take() };
+    const chunk: Chunk = { marketId: lane.marketId, records: lane.records.take(), attempt: this.#attempt };
     this.#waiting += chunk.records.length;
     this.#worker.postMessage(chunk, [chunk.records.buffer]);
     if (this.#waiting > WAITING_BYTES) this.#pause('the disk does not keep up');
   }
 
   #handOverAll(): void {
-    for (const lane of this.#lanes.values()) this.#handOver(lane);
+    for (const lane of this.#lanes.values()) {
+      for (const tapped of lane.open) this.#putRun(tapped);
+      this.#handOver(lane);
+    }
   }
 
   #tick(): void {
@@ -159,16 +168,30 @@ export class Capture {
 
   #tryAgain(): void {
     this.#state = 'trying';
-    // Those that lost reads say so when they go on; of the others the worker could not store some.
-    for (const lane of this.#lanes.values()) for (const tapped of lane.open) if (!tapped.hasLost) this.#putLost(tapped);
+    this.#handOverAll();
+    // What is stored of this attempt shows that it goes on; what was under way before says nothing.
+    this.#attempt++;
+    for (const lane of this.#lanes.values()) for (const tapped of lane.open) this.#put(tapped, 'lost', Buffer.from(String(this.#lost)));
   }
 
   #pause(reason: string): void {
     // What was under way fails as well.
-    if (this.#state === 'paused') return;
+    if (!this.#isOn) return;
     if (this.#state === 'on') this.#o.onPaused(reason);
     this.#state = 'paused';
     this.#retryMs = this.#o.clock.monotonicMs() + RETRY_MS;
+  }
+
+  /** Nothing is captured any more until the process starts again. */
+  #giveUp(reason: string): void {
+    this.#pause(reason);
+    this.#state = 'over';
+    this.#loseUnderWay();
+  }
+
+  #loseUnderWay(): void {
+    this.#lose(this.#underWay);
+    this.#underWay = 0;
   }
 
   #lose(frames: number): void {
@@ -180,15 +203,18 @@ export class Capture {
     if (report.type === 'taken') {
       this.#waiting -= report.records.length;
       this.#lanes.get(report.marketId)?.records.giveBack(report.records);
-    } else if (report.type === 'failed') {
-      this.#lose(report.frames);
-      if (this.#state !== 'over') this.#pause(report.reason);
-    } else {
-      this.#o.onStored(report.bytes, report.frames, report.diskBytes);
-      if (this.#state !== 'trying') return;
-      this.#state = 'on';
-      this.#o.onResumed(this.#lost);
-      this.#lost = 0;
+      return;
     }
+    this.#underWay -= report.frames;
+    if (report.type === 'failed') {
+      this.#lose(report.frames);
+      this.#pause(report.reason);
+      return;
+    }
+    this.#o.onStored(report.bytes, report.frames, report.diskBytes);
+    if (this.#state !== 'trying' || report.attempt !== this.#attempt) return;
+    this.#state = 'on';
+    this.#o.onResumed(this.#lost);
+    this.#lost = 0;
   }
 }

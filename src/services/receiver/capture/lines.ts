@@ -1,17 +1,16 @@
-// The lines of one market's capture (core/captured.ts), made from what its connections read and sent: each frame's text as it came.
+// The lines of one market's capture (core/captured.ts), made from what its connections received and sent: each frame's text as it came.
 import { QUOTED, type Kind } from '../../../core/captured.ts';
-import { BINARY, CONTROL, FrameScanner, TEXT } from '../../../net/framing.ts';
-import { MAX_PAYLOAD_BYTES } from '../../../net/websocket.ts';
+import { eachFrame } from './frame_run.ts';
 import type { RecordKind } from './records.ts';
 
 const LINE_FEED = 10;
-/** What one read of a socket may be. */
+/** A read of a socket is at most so long. */
 const STAGE_BYTES = 64 * 1024;
 const FIRST_BYTES = 1024 * 1024;
 
 /**
- * Lines one behind the other; twice the room when that is full. A read is put on a stage at the beginning of the same memory, and its frames
- * are copied from there: within one buffer that takes half of the time (41 ns for 200 bytes, not 81), and nothing to collect.
+ * Lines one behind the other; twice the room when that is full. A run of frames is put on a stage at the beginning of the same memory, and
+ * its texts are copied from there: within one buffer that takes half of the time (41 ns for 200 bytes, not 81), and nothing to collect.
  */
 class LineBuffer {
   #bytes = Buffer.allocUnsafeSlow(STAGE_BYTES + FIRST_BYTES);
@@ -35,9 +34,9 @@ class LineBuffer {
   }
 
   /** The same of any text. */
-  put(head: Buffer, bytes: Buffer, from = 0, to = bytes.length): void {
-    const at = this.#begin(head, to - from);
-    bytes.copy(this.#bytes, at, from, to);
+  put(head: Buffer, bytes: Buffer): void {
+    const at = this.#begin(head, bytes.length);
+    this.#bytes.set(bytes, at);
   }
 
   /** A view of all lines, until the next one is added; empty from now on. */
@@ -67,56 +66,10 @@ class LineBuffer {
   }
 }
 
-type OnMessage = (kind: 'recv' | 'binary', bytes: Buffer, from: number, to: number) => void;
-
-/** The messages in one connection's reads, put together where frames or reads cut them. */
-class Messages {
-  #scanner = new FrameScanner(MAX_PAYLOAD_BYTES);
-  /** What came of a message that is not whole. */
-  #parts: Buffer[] = [];
-  #kind: 'recv' | 'binary' | null = null;
-
-  /** The next read begins with a frame. */
-  restart(): void {
-    this.#scanner = new FrameScanner(MAX_PAYLOAD_BYTES);
-    this.#parts = [];
-    this.#kind = null;
-  }
-
-  read(bytes: Buffer, onMessage: OnMessage): void {
-    const scanner = this.#scanner;
-    scanner.scan(bytes);
-    while (scanner.next()) {
-      const { opcode, from, to } = scanner;
-      if (opcode >= CONTROL) continue;
-      if (opcode === TEXT) this.#kind = 'recv';
-      else if (opcode === BINARY) this.#kind = 'binary';
-      const isWhole = scanner.ends && scanner.isFinal;
-      // The rest of a message whose beginning is lost.
-      if (this.#kind === null) continue;
-      if (isWhole && this.#parts.length === 0) {
-        onMessage(this.#kind, bytes, from, to);
-      } else {
-        this.#parts.push(Buffer.from(bytes.subarray(from, to)));
-        if (!isWhole) continue;
-        const message = Buffer.concat(this.#parts);
-        onMessage(this.#kind, message, 0, message.length);
-        this.#parts = [];
-      }
-      this.#kind = null;
-    }
-  }
-}
-
-interface Connection {
-  /** Text of its `connect` line. */
-  readonly opened: Buffer;
-  readonly messages: Messages;
-}
-
 export class MarketLines {
   readonly #lines = new LineBuffer();
-  readonly #open = new Map<number, Connection>();
+  /** Text of the `connect` lines of what is open. */
+  readonly #open = new Map<number, Buffer>();
   /** `connect` lines of what was open before the first line: with them, the lines can begin a file. */
   #opened = '';
   #frames = 0;
@@ -135,14 +88,15 @@ export class MarketLines {
   add(kind: RecordKind, conn: number, micros: number, bytes: Buffer): void {
     if (this.#lines.size === 0) this.#opened = this.#connectLines(micros);
     this.#lastMicros = micros;
-    if (kind === 'read' || kind === 'resumed') {
-      if (kind === 'resumed') this.#open.get(conn)?.messages.restart();
-      this.#read(conn, micros, bytes);
+    if (kind === 'frames') {
+      this.#putFrames(conn, micros, bytes);
       return;
     }
-    if (kind === 'connect') this.#open.set(conn, { opened: Buffer.from(bytes), messages: new Messages() });
+    if (kind === 'connect') this.#open.set(conn, Buffer.from(bytes));
     else if (kind === 'close') this.#open.delete(conn);
-    this.#put(micros, conn, kind, bytes);
+    else if (kind === 'recv' || kind === 'binary') this.#frames++;
+    if (kind === 'binary') this.#putBinary(conn, micros, bytes);
+    else this.#put(conn, micros, kind, bytes);
   }
 
   /** All lines, and how many of them are received frames. `lines` is a view until the next is added. */
@@ -152,37 +106,33 @@ export class MarketLines {
     return taken;
   }
 
-  #read(conn: number, micros: number, bytes: Buffer): void {
-    const connection = this.#open.get(conn);
-    if (connection === undefined) return;
+  #putFrames(conn: number, micros: number, bytes: Buffer): void {
     const head = headOf(micros, conn, 'recv');
     const staged = this.#lines.stage(bytes);
-    const read = staged ?? bytes;
-    // One search for all frames of the read: hardly any holds a line feed.
-    let lineFeed = read.indexOf(LINE_FEED);
-    connection.messages.read(read, (kind, message, from, to) => {
+    const run = staged ?? bytes;
+    // One search for all frames of the run: hardly any holds a line feed.
+    let lineFeed = run.indexOf(LINE_FEED);
+    eachFrame(run, (isBinary, from, to) => {
       this.#frames++;
-      if (kind === 'binary') {
-        this.#lines.put(headOf(micros, conn, 'binary'), Buffer.from(message.toString('base64', from, to)));
-        return;
-      }
-      if (message !== staged) {
-        this.#put(micros, conn, 'recv', message.subarray(from, to));
-        return;
-      }
-      if (lineFeed >= 0 && lineFeed < from) lineFeed = read.indexOf(LINE_FEED, from);
-      if (lineFeed < 0 || lineFeed >= to) this.#lines.putStaged(head, from, to);
-      else this.#put(micros, conn, 'recv', message.subarray(from, to));
+      if (lineFeed >= 0 && lineFeed < from) lineFeed = run.indexOf(LINE_FEED, from);
+      const isOneLine = lineFeed < 0 || lineFeed >= to;
+      if (isBinary) this.#putBinary(conn, micros, run.subarray(from, to));
+      else if (isOneLine && staged !== null) this.#lines.putStaged(head, from, to);
+      else this.#put(conn, micros, 'recv', run.subarray(from, to));
     });
   }
 
-  #put(micros: number, conn: number, kind: Kind, text: Buffer): void {
+  #putBinary(conn: number, micros: number, bytes: Buffer): void {
+    this.#lines.put(headOf(micros, conn, 'binary'), Buffer.from(bytes.toString('base64')));
+  }
+
+  #put(conn: number, micros: number, kind: Kind, text: Buffer): void {
     if (text.includes(LINE_FEED)) this.#lines.put(headOf(micros, conn, kind, QUOTED), Buffer.from(JSON.stringify(text.toString())));
     else this.#lines.put(headOf(micros, conn, kind), text);
   }
 
   #connectLines(micros: number): string {
-    return [...this.#open].map(([conn, { opened }]) => `${headOf(micros, conn, 'connect').toString()}${opened.toString()}\n`).join('');
+    return [...this.#open].map(([conn, opened]) => `${headOf(micros, conn, 'connect').toString()}${opened.toString()}\n`).join('');
   }
 }
 

@@ -1,8 +1,8 @@
-// How what a connection reads and sends gets from the receive path to the worker: a short header and the very bytes, many in one buffer.
-// Whole reads of the socket are copied, some 300 frames in one where they come fast: 0.03 µs a frame, where a line for each frame took 0.3.
+// How what a connection receives and sends gets from the receive path to the worker: a short header and the very bytes, many in one buffer.
+// Runs of frames are copied at once (frame_run.ts): 0.03 µs a frame, where a line for each took 0.3.
 
-/** `read`: what the socket read, frames and pieces of frames; `resumed`: such after others were lost, beginning with a frame. */
-export const RECORD_KINDS = ['connect', 'read', 'resumed', 'send', 'close', 'lost'] as const;
+/** `frames`: a run of them; `recv`, `binary`: a message that is in none. */
+export const RECORD_KINDS = ['connect', 'frames', 'recv', 'binary', 'send', 'close', 'lost'] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 
 /** What a `connect` record says. */
@@ -23,12 +23,14 @@ export interface FilesOptions {
 export interface Chunk {
   readonly marketId: string;
   readonly records: Uint8Array<ArrayBuffer>;
+  /** Counts how often the capture began again after a failure. */
+  readonly attempt: number;
 }
 
 /** From the worker: a chunk was taken over, its buffer comes back; something is on disk; or could not be put there. */
 export type Report =
   | { readonly type: 'taken'; readonly marketId: string; readonly records: Uint8Array<ArrayBuffer> }
-  | { readonly type: 'stored'; readonly bytes: number; readonly frames: number; readonly diskBytes: number }
+  | { readonly type: 'stored'; readonly bytes: number; readonly frames: number; readonly diskBytes: number; readonly attempt: number }
   | { readonly type: 'failed'; readonly reason: string; readonly frames: number };
 
 /** Kind, connection, length, time. */
@@ -52,16 +54,16 @@ export class RecordBuffer {
     return this.#at === 0 || this.#at + HEADER_BYTES + length <= this.#bytes.length;
   }
 
-  /** Adds what happened at a time in µs: `bytes` from `from` on. It must fit. */
-  put(kind: RecordKind, conn: number, micros: number, bytes: Buffer, from = 0): void {
-    const length = bytes.length - from;
+  /** Adds what happened at a time in µs. It must fit. */
+  put(kind: RecordKind, conn: number, micros: number, bytes: Buffer): void {
+    const length = bytes.length;
     if (this.#at === 0) this.#begin(HEADER_BYTES + length);
     const at = this.#at;
     this.#bytes[at] = RECORD_KINDS.indexOf(kind);
     this.#bytes.writeUInt32LE(conn, at + 1);
     this.#bytes.writeUInt32LE(length, at + 5);
     this.#bytes.writeDoubleLE(micros, at + 9);
-    bytes.copy(this.#bytes, at + HEADER_BYTES, from);
+    this.#bytes.set(bytes, at + HEADER_BYTES);
     this.#at += HEADER_BYTES + length;
   }
 
