@@ -1,7 +1,6 @@
 // Raw capture (CAPTURE_DIR): every frame of every connection with its receive time, teed to files that the simulator replays. The
-// receive path pays a copy of the frames; a worker thread does the rest. Nothing here ever holds up
-// or ends the receiver: a full disk, a folder that cannot be written or a disk too slow pauses the capture, with an event, and it is tried
-// again.
+// receive path pays a copy of the frames; a worker thread does the rest. Nothing here ever holds up or ends the receiver: a full disk,
+// a folder that cannot be written or a disk too slow pauses the capture, with an event, and it is tried again.
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../core/clock.ts';
 import { toError } from '../../../core/errors.ts';
@@ -84,8 +83,7 @@ export class Capture {
     lane.open.add(tapped);
     return {
       received: (bytes, isBinary, receivedTs) => {
-        if (!this.#isOn) this.#lose(1);
-        else if (!tapped.run.follows(bytes)) this.#begin(tapped, bytes, isBinary, receivedTs);
+        if (!tapped.run.follows(bytes)) this.#begin(tapped, bytes, isBinary, receivedTs);
       },
       sent: (text) => {
         this.#putRun(tapped);
@@ -124,6 +122,10 @@ export class Capture {
   /** A message that does not stand behind the run: another run, or it goes by itself. */
   #begin(tapped: Tapped, bytes: Buffer, isBinary: boolean, receivedTs: number): void {
     this.#putRun(tapped);
+    if (!this.#isOn) {
+      this.#lose(1);
+      return;
+    }
     if (tapped.run.begin(bytes, receivedTs)) return;
     this.#underWay++;
     this.#put(tapped, isBinary ? 'binary' : 'recv', bytes, receivedTs);
