@@ -72,6 +72,15 @@ describe('openSession', () => {
     expect(seen).toEqual(['first', 'second', '1000']);
   });
 
+  it('tells a tap of a handshake that cannot begin, too', async () => {
+    const seen: string[] = [];
+    const tap = { received: () => undefined, sent: () => undefined, closed: (detail: string) => void seen.push(detail) };
+    await expect(openSession('ws://', { clock, pingAfterMs: 1000, tap })).rejects.toThrow();
+    const signal = AbortSignal.abort(new Error('stopped'));
+    await expect(openSession('ws://127.0.0.1:1', { clock, pingAfterMs: 1000, tap, signal })).rejects.toThrow('stopped');
+    expect(seen).toEqual(['Invalid URL: ws://', 'stopped']);
+  });
+
   it('counts binary frames and goes on; an oversize frame ends the session', async () => {
     const url = await exchange((socket) => {
       socket.send(Buffer.from([1, 2, 3]));

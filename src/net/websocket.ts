@@ -69,8 +69,7 @@ export async function openSession(url: string, options: SessionOptions): Promise
     handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
     maxPayload: options.maxPayloadBytes ?? MAX_PAYLOAD,
   };
-  options.signal?.throwIfAborted();
-  const socket = new WebSocket(url, settings);
+  const socket = socketOf(url, settings, options);
   const abort = (): void => socket.terminate();
   options.signal?.addEventListener('abort', abort, { once: true });
   // The session listens before the handshake ends: the first frames may come in the same packet.
@@ -94,6 +93,17 @@ export async function openSession(url: string, options: SessionOptions): Promise
   }
   session.watch();
   return session;
+}
+
+/** Throws what keeps the handshake from beginning; a tap learns of it, too. */
+function socketOf(url: string, settings: ClientOptions, { signal, tap }: SessionOptions): WebSocket {
+  try {
+    signal?.throwIfAborted();
+    return new WebSocket(url, settings);
+  } catch (error) {
+    tap?.closed(toError(error).message);
+    throw error;
+  }
 }
 
 export class Session implements AsyncIterable<Frame[]> {

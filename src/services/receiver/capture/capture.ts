@@ -32,6 +32,8 @@ interface Lane {
   readonly marketId: string;
   readonly records: RecordBuffer;
   readonly open: Set<Tapped>;
+  /** Chunks that the worker has not taken yet. */
+  untaken: number;
 }
 
 /** Also how long the memory of a run is kept. */
@@ -47,7 +49,7 @@ export class Capture {
   readonly #lanes = new Map<string, Lane>();
   readonly #timer: NodeJS.Timeout;
   readonly #ended: Promise<void>;
-  /** Bytes that the worker has not taken yet. */
+  /** Memory that the worker has not taken yet, bytes. */
   #waiting = 0;
   /** Frames that are neither on disk nor lost. */
   #underWay = 0;
@@ -100,11 +102,12 @@ export class Capture {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#isClosing = true;
-    this.#handOverAll();
+    this.#handOverWhere(() => true);
     this.#worker.postMessage(null);
     const late = setTimeout(() => void this.#worker.terminate(), CLOSE_MS);
     await this.#ended;
     clearTimeout(late);
+    this.#loseUnderWay();
   }
 
   get #isOn(): boolean {
@@ -114,7 +117,7 @@ export class Capture {
   #laneOf(marketId: string): Lane {
     const known = this.#lanes.get(marketId);
     if (known !== undefined) return known;
-    const lane: Lane = { marketId, records: new RecordBuffer(), open: new Set() };
+    const lane: Lane = { marketId, records: new RecordBuffer(), open: new Set(), untaken: 0 };
     this.#lanes.set(marketId, lane);
     return lane;
   }
@@ -122,7 +125,7 @@ export class Capture {
   /** A message that does not stand behind the run: another run, or it goes by itself. */
   #begin(tapped: Tapped, bytes: Buffer, isBinary: boolean, receivedTs: number): void {
     this.#putRun(tapped);
-    if (!this.#isOn) {
+    if (!this.#isOn || !tapped.lane.open.has(tapped)) {
       this.#lose(1);
       return;
     }
@@ -151,26 +154,28 @@ export class Capture {
   #handOver(lane: Lane): void {
     if (lane.records.size === 0) return;
     const chunk: Chunk = { marketId: lane.marketId, records: lane.records.take(), attempt: this.#attempt };
-    this.#waiting += chunk.records.length;
+    lane.untaken++;
+    this.#waiting += chunk.records.buffer.byteLength;
     this.#worker.postMessage(chunk, [chunk.records.buffer]);
     if (this.#waiting > WAITING_BYTES) this.#pause('the disk does not keep up');
   }
 
-  #handOverAll(): void {
+  #handOverWhere(may: (lane: Lane) => boolean): void {
     for (const lane of this.#lanes.values()) {
       for (const tapped of lane.open) this.#putRun(tapped);
-      this.#handOver(lane);
+      if (may(lane)) this.#handOver(lane);
     }
   }
 
   #tick(): void {
     if (this.#state === 'paused' && this.#o.clock.monotonicMs() >= this.#retryMs && this.#waiting < WAITING_BYTES / 2) this.#tryAgain();
-    this.#handOverAll();
+    // A worker that is behind gets full buffers only: hardly filled ones would take as much memory.
+    this.#handOverWhere(({ untaken }) => untaken === 0);
   }
 
   #tryAgain(): void {
     this.#state = 'trying';
-    this.#handOverAll();
+    this.#handOverWhere(() => true);
     // What is stored of this attempt shows that it goes on; what was under way before says nothing.
     this.#attempt++;
     for (const lane of this.#lanes.values()) for (const tapped of lane.open) this.#put(tapped, 'lost', Buffer.from(String(this.#lost)));
@@ -197,14 +202,17 @@ export class Capture {
   }
 
   #lose(frames: number): void {
+    if (frames === 0) return;
     this.#lost += frames;
     this.#o.onLost(frames);
   }
 
   #onReport(report: Report): void {
     if (report.type === 'taken') {
-      this.#waiting -= report.records.length;
-      this.#lanes.get(report.marketId)?.records.giveBack(report.records);
+      this.#waiting -= report.records.buffer.byteLength;
+      const lane = this.#laneOf(report.marketId);
+      lane.untaken--;
+      lane.records.giveBack(report.records);
       return;
     }
     this.#underWay -= report.frames;

@@ -85,7 +85,7 @@ export class CaptureFiles {
       for (let at = 0; at < bytes.length; ) at += writeSync(market.fd ?? -1, bytes, at);
       market.bytes += bytes.length;
       this.#diskBytes += bytes.length;
-      if (this.#diskBytes > this.#o.maxBytes) this.#prune();
+      if (this.#diskBytes > this.#o.maxBytes) this.#pruneIfPossible();
       this.#report({ type: 'stored', bytes: bytes.length, frames, diskBytes: this.#diskBytes, attempt: market.attempt });
     } catch (error) {
       // What is in the file stays readable; what comes later begins another one. A file that came to nothing goes.
@@ -105,6 +105,15 @@ export class CaptureFiles {
     market.fd = openSync(join(this.#o.folder, market.name), 'wx', 0o640);
     market.bytes = 0;
     market.sinceMicros = micros;
+  }
+
+  /** What is stored is stored: what cannot be removed now is met when the next file begins. */
+  #pruneIfPossible(): void {
+    try {
+      this.#prune();
+    } catch {
+      // See above.
+    }
   }
 
   /** Removes the oldest files until the rest is within the bound, whoever captured them; never one that is being written here. */

@@ -12,6 +12,13 @@ function readOf(...frames: Buffer[]): { read: Buffer; messages: Buffer[] } {
   return { read, messages };
 }
 
+/** A message in the pool, behind what looks like its header. */
+function pooled(): Buffer {
+  const before = Buffer.allocUnsafe(8);
+  before.set([0x81, 4], 6);
+  return Buffer.concat([Buffer.from('text')]);
+}
+
 const headerBytes = (frame: Buffer): number => (frame[1] === 127 ? 10 : frame[1] === 126 ? 4 : 2);
 
 describe('a run', () => {
@@ -43,6 +50,7 @@ describe('a run', () => {
     ['whose header came with another read', Buffer.from(new Uint8Array(Buffer.from('text')).buffer)],
     ['that was put together', Buffer.from('text')],
     ['of more than 64 KB', readOf(frameOf('x'.repeat(65_536))).messages[0]!],
+    ['that may be in the pool, whatever stands in front of it', pooled()],
     ['that ends a longer one', readOf(frameOf('text', 0)).messages[0]!],
   ])('does not begin with a message %s', (_what, message) => {
     const run = new FrameRun();

@@ -18,7 +18,8 @@ export class FrameRun {
 
   /**
    * Takes a message in when its frame stands right behind the run; false when not. Whether it is in the same memory is not asked, which would
-   * take longer than all the rest: where a whole frame stands next in a read, of the same length and at the same place, it is this one.
+   * take longer than all the rest: a run begins in the memory of a read alone, and where a whole frame stands next in a read, of the same
+   * length and at the same place, it is this one.
    */
   follows(message: Buffer): boolean {
     const length = message.length;
@@ -30,10 +31,14 @@ export class FrameRun {
     return true;
   }
 
-  /** Begins a new run with a message; false when no frame of its own stands around it (it was cut, or is longer than 64 KB). */
+  /**
+   * Begins a new run with a message; false when no frame of its own stands around it (it was cut, or is longer than 64 KB), or when it might
+   * have been put together in Buffer's pool, where anything may stand in front of it: such memory begins at multiples of eight.
+   */
   begin(message: Buffer, micros: number): boolean {
     const { buffer, byteOffset, length } = message;
-    this.#bytes = Buffer.from(buffer);
+    const mayBePooled = buffer.byteLength === Buffer.poolSize && byteOffset % 8 === 0;
+    this.#bytes = mayBePooled ? NOTHING : Buffer.from(buffer);
     this.#from = byteOffset - (length < LENGTH_16 ? 2 : 4);
     this.#to = byteOffset + length;
     if (this.#from < 0 || !isFrame(this.#bytes, this.#from, length)) {
