@@ -51,6 +51,8 @@ describe('a run', () => {
     ['that was put together', Buffer.from('text')],
     ['of more than 64 KB', readOf(frameOf('x'.repeat(65_536))).messages[0]!],
     ['that may be in the pool, whatever stands in front of it', pooled()],
+    ['behind another length', readOf(Buffer.concat([Buffer.from([0x81, 9]), Buffer.from('text')])).messages[0]!],
+    ['behind another long length', readOf(Buffer.concat([Buffer.from([0x81, 126, 1, 0]), Buffer.alloc(200)])).messages[0]!],
     ['that ends a longer one', readOf(frameOf('text', 0)).messages[0]!],
   ])('does not begin with a message %s', (_what, message) => {
     const run = new FrameRun();
